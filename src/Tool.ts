@@ -1,0 +1,408 @@
+/**
+ * A tool: an Effect service with input, output and failure schemas, and a word on what it does to the world.
+ *
+ * `Tool.Service` makes a class whose service is the handler, so a tool is called directly (`yield* GetWeather`),
+ * mocked with `Layer.succeed`, and a missing implementation does not compile. `Tool.dynamic` makes one from JSON
+ * Schema, for tools known only at run time.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as ParseResult from "effect/ParseResult"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Fault from "./Fault.ts"
+import { InvalidDefinition, kindOf } from "./internal/definition.ts"
+import * as Dynamic from "./internal/dynamic.ts"
+import { inputSchema, type JsonSchema } from "./internal/jsonSchema.ts"
+import type { Issue } from "./ToolError.ts"
+import * as Policy from "./policies/Policy.ts"
+
+export {
+  /**
+   * A wrong definition of a tool, toolbox or policy.
+   *
+   * @since 0.1.0
+   * @category errors
+   */
+  InvalidDefinition
+} from "./internal/definition.ts"
+export {
+  /**
+   * Builds a rich answer from blocks.
+   *
+   * @since 0.1.0
+   * @category content
+   */
+  content,
+  /**
+   * The output schema of a tool that answers with blocks.
+   *
+   * @since 0.1.0
+   * @category content
+   */
+  Content,
+  /**
+   * An image block.
+   *
+   * @since 0.1.0
+   * @category content
+   */
+  image,
+  /**
+   * A text block.
+   *
+   * @since 0.1.0
+   * @category content
+   */
+  text
+} from "./Content.ts"
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export const TypeId: unique symbol = Symbol.for("salvo/Tool")
+
+/**
+ * @since 0.1.0
+ * @category type ids
+ */
+export type TypeId = typeof TypeId
+
+/**
+ * What a tool does to the world, which decides when a call may be repeated:
+ *
+ * - `read`: nothing; it may run again at any time.
+ * - `idempotent`: something, but twice is the same as once.
+ * - `write`: something, every time. Repeated only after a failure that certainly did not take effect.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Effects = "read" | "idempotent" | "write"
+
+/**
+ * What a handler is told about the call it serves.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Call {
+  /** The id the model gave the call. */
+  readonly id: string
+  /** 1 for the first execution, 2 for the first retry, and so on. */
+  readonly attempt: number
+  /** The same for every attempt of this call, and different for every other call. */
+  readonly idempotencyKey: string
+  /** The outputs of the calls this one depends on, by call id. */
+  readonly dependencies: ReadonlyMap<string, unknown>
+  /** Says that work goes on: restarts the idle deadline, and is seen in the events with its note. */
+  readonly progress: (note?: string) => Effect.Effect<void>
+}
+
+/**
+ * Does the work of a tool. Interrupting its fiber is the cancellation; `Effect.tryPromise` hands Promise code an
+ * `AbortSignal`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Handler<in Input, out Output, out Failure, out R = never> {
+  (input: Input, call: Call): Effect.Effect<Output, Failure, R>
+}
+
+/**
+ * What is known of a tool without its implementation.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Definition<out Name extends string = string> {
+  readonly name: Name
+  readonly description: string
+  /** JSON Schema 2020-12 of the input, as the model is given it. */
+  readonly inputSchema: JsonSchema
+  readonly effects: Effects
+  readonly policy: Policy.ToolPolicy<never, unknown>
+  readonly failure: Schema.Schema<unknown, unknown>
+  readonly output: Schema.Schema<unknown, unknown>
+  /** From what the model wrote to what the handler takes. */
+  readonly decode: (
+    input: object
+  ) => Either.Either<unknown, ReadonlyArray<Issue>> | Effect.Effect<unknown, ReadonlyArray<Issue>>
+  /** From what the handler answered to a JSON value. */
+  readonly encode: (output: unknown) => Effect.Effect<unknown, ReadonlyArray<Issue>>
+  /** The fault of a typed failure; none where the tool does not say. */
+  readonly classify: (failure: unknown) => Fault.Fault | undefined
+  /** What the model reads of a typed failure; none where the tool does not say. */
+  readonly describe: (failure: unknown) => string | undefined
+}
+
+/**
+ * Any tool: a name, the types of its input, output and failure, and what its handler needs (`R`).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Tool<
+  out Name extends string = string,
+  out Input = unknown,
+  out Output = unknown,
+  out Failure = unknown,
+  out R = unknown
+> {
+  readonly [TypeId]: {
+    readonly _Input: (_: never) => Input
+    readonly _Output: (_: never) => Output
+    readonly _Failure: (_: never) => Failure
+    readonly _R: (_: never) => R
+  }
+  readonly definition: Definition<Name>
+  /** Finds the handler in an environment. */
+  readonly handler: (context: Context.Context<never>) => Option.Option<Handler<never, unknown, unknown>>
+}
+
+/**
+ * @since 0.1.0
+ * @category type helpers
+ */
+export type Name<T extends Tool> = T["definition"]["name"]
+
+/**
+ * @since 0.1.0
+ * @category type helpers
+ */
+export type Input<T extends Tool> = ReturnType<T[TypeId]["_Input"]>
+
+/**
+ * @since 0.1.0
+ * @category type helpers
+ */
+export type Output<T extends Tool> = ReturnType<T[TypeId]["_Output"]>
+
+/**
+ * @since 0.1.0
+ * @category type helpers
+ */
+export type Failure<T extends Tool> = ReturnType<T[TypeId]["_Failure"]>
+
+/**
+ * What has to be provided to run the tool: its own tag, or what a dynamic tool's handler needs.
+ *
+ * @since 0.1.0
+ * @category type helpers
+ */
+export type Requirements<T extends Tool> = ReturnType<T[TypeId]["_R"]>
+
+/**
+ * The class `Tool.Service` makes: the tag of the handler, and the tool.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ServiceClass<Self, Name extends string, Input, Output, Failure>
+  extends
+    Context.TagClass<Self, `salvo/Tool/${Name}`, Handler<Input, Output, Failure>>,
+    Tool<Name, Input, Output, Failure, Self> {
+  /** Implements the tool. What the handler needs becomes the layer's requirement. */
+  readonly layer: <R = never>(handler: Handler<Input, Output, Failure, R>) => Layer.Layer<Self, never, R>
+  /** Implements the tool with a handler that takes some work to make, in a scope that lasts as long as the layer. */
+  readonly layerEffect: <E, R, R2 = never>(
+    handler: Effect.Effect<Handler<Input, Output, Failure, R2>, E, R>
+  ) => Layer.Layer<Self, E, Exclude<R, Scope.Scope> | R2>
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options<Input, InputEncoded, Output, OutputEncoded, Failure, FailureEncoded> {
+  /** What the tool does and when to use it, for the model. */
+  readonly description: string
+  /** A schema of one object: the model calls tools with named arguments. */
+  readonly input: Schema.Schema<Input, InputEncoded>
+  /** What the model is answered, once encoded. `Tool.Content` for images and documents. */
+  readonly output: Schema.Schema<Output, OutputEncoded>
+  /** The typed failure. Default: none. */
+  readonly failure?: Schema.Schema<Failure, FailureEncoded> | undefined
+  readonly effects: Effects
+  readonly policy?: Policy.ToolPolicy<Input, Output> | undefined
+  /**
+   * Who is to blame for a failure, whether it may be tried again and after how long. Default: network trouble by its
+   * cause chain; any other failure is transient and may have taken effect, so that `read` and `idempotent` tools are
+   * tried again and a `write` is not.
+   */
+  readonly classify?: ((failure: Failure) => Fault.Fault) | undefined
+  /** What the model reads of a failure. Default: its tag and plain fields, without causes and secrets. */
+  readonly describe?: ((failure: Failure) => string) | undefined
+}
+
+const variance = {
+  _Input: (_: never) => _,
+  _Output: (_: never) => _,
+  _Failure: (_: never) => _,
+  _R: (_: never) => _
+}
+
+const namePattern = /^[a-zA-Z0-9_-]{1,64}$/
+const effectsKinds = new Set<unknown>(["read", "idempotent", "write"])
+
+const refuse = (subject: string, field: string, actual: unknown, accepts: string): never => {
+  throw new InvalidDefinition({ subject, field, actual: kindOf(actual), accepts })
+}
+
+const checkBasics = (options: {
+  readonly name: string
+  readonly description: string
+  readonly effects: Effects
+  readonly policy?: Policy.ToolPolicy<never, unknown> | undefined
+}): string => {
+  const subject = `Tool ${JSON.stringify(options.name)}`
+  if (!namePattern.test(options.name)) {
+    refuse(subject, "name", options.name, "1 to 64 letters, digits, underscores and hyphens")
+  }
+  if (typeof options.description !== "string") refuse(subject, "description", options.description, "a string")
+  if (!effectsKinds.has(options.effects)) {
+    refuse(subject, "effects", options.effects, '"read", "idempotent" or "write"')
+  }
+  Policy.check(options.policy ?? {}, subject)
+  return subject
+}
+
+const isEither = <A, E>(u: Effect.Effect<A, E> | Either.Either<A, E>): u is Either.Either<A, E> => Either.isEither(u)
+
+const toIssues = (error: ParseResult.ParseIssue): ReadonlyArray<Issue> =>
+  ParseResult.ArrayFormatter.formatIssueSync(error).map((issue) => ({
+    path: issue.path.map((key) => (typeof key === "number" ? key : String(key))),
+    message: issue.message
+  }))
+
+/**
+ * Makes the class of a tool. Throws `InvalidDefinition` where the definition is wrong.
+ *
+ * @example
+ * import * as Schema from "effect/Schema"
+ * import { Tool } from "salvo"
+ *
+ * class GetWeather extends Tool.Service<GetWeather>()("get_weather", {
+ *   description: "Current weather of a city",
+ *   input: Schema.Struct({ city: Schema.NonEmptyString }),
+ *   output: Schema.Struct({ celsius: Schema.Number }),
+ *   effects: "read"
+ * }) {}
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const Service =
+  <Self>() =>
+  <const Name extends string, Input, InputEncoded, Output, OutputEncoded, Failure = never, FailureEncoded = never>(
+    name: Name,
+    options: Options<Input, InputEncoded, Output, OutputEncoded, Failure, FailureEncoded>
+  ): ServiceClass<Self, Name, Input, Output, Failure> => {
+    const subject = checkBasics({ ...options, name })
+    const tag = Context.Tag(`salvo/Tool/${name}`)<Self, Handler<Input, Output, Failure>>()
+    const decode = ParseResult.decodeUnknown(options.input, { errors: "all" })
+    const encode = ParseResult.encodeUnknown(options.output, { errors: "all" })
+    const definition: Definition<Name> = {
+      name,
+      description: options.description,
+      inputSchema: inputSchema(options.input, subject),
+      effects: options.effects,
+      policy: options.policy ?? {},
+      // The runner only ever pairs these schemas with values of this very tool.
+      failure: (options.failure ?? Schema.Never) as Schema.Schema<unknown, unknown>,
+      output: options.output as Schema.Schema<unknown, unknown>,
+      decode: (input) => {
+        const decoded: Effect.Effect<Input, ParseResult.ParseIssue> | Either.Either<Input, ParseResult.ParseIssue> =
+          decode(input)
+        // Most schemas decode at once; keeping their Either saves the runner a wait.
+        return isEither(decoded) ? Either.mapLeft(decoded, toIssues) : Effect.mapError(decoded, toIssues)
+      },
+      encode: (output) => Effect.mapError(encode(output), toIssues),
+      classify: (failure) => options.classify?.(failure as Failure),
+      describe: (failure) => options.describe?.(failure as Failure)
+    }
+    const layerEffect = <E, R, R2 = never>(make: Effect.Effect<Handler<Input, Output, Failure, R2>, E, R>) =>
+      Layer.scoped(
+        tag,
+        Effect.flatMap(make, (handler) =>
+          Effect.map(
+            Effect.context<R2>(),
+            (context): Handler<Input, Output, Failure> =>
+              (input, call) =>
+                Effect.provide(handler(input, call), context)
+          )
+        )
+      )
+    return Object.assign(tag, {
+      [TypeId]: variance,
+      definition,
+      handler: (context: Context.Context<never>) => Context.getOption(context, tag),
+      layerEffect,
+      layer: <R = never>(handler: Handler<Input, Output, Failure, R>) =>
+        layerEffect<never, never, R>(Effect.succeed(handler))
+    }) as unknown as ServiceClass<Self, Name, Input, Output, Failure> // `variance` carries types, no values.
+  }
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface DynamicOptions<out Name extends string, out Failure, out R> {
+  readonly name: Name
+  readonly description: string
+  /** JSON Schema of one object: 2020-12, or draft-07 where its `$schema` says so. */
+  readonly inputSchema: JsonSchema
+  readonly effects: Effects
+  /** Answers with any JSON value, or with `Tool.content`. */
+  readonly handler: Handler<Readonly<Record<string, unknown>>, unknown, Failure, R>
+  readonly policy?: Policy.ToolPolicy<Readonly<Record<string, unknown>>, unknown> | undefined
+  readonly classify?: ((failure: unknown) => Fault.Fault) | undefined
+  readonly describe?: ((failure: unknown) => string) | undefined
+}
+
+/**
+ * Makes a tool that is known only at run time (MCP, a database of tools). Its inputs are validated by `ajv`, an
+ * optional peer that is loaded on first use. Fails with `InvalidDefinition` where the definition or its JSON Schema
+ * is wrong.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const dynamic = <const Name extends string, Failure = never, R = never>(
+  options: DynamicOptions<Name, Failure, R>
+): Effect.Effect<Tool<Name, Readonly<Record<string, unknown>>, unknown, Failure, R>, InvalidDefinition> =>
+  Effect.gen(function* () {
+    const subject = yield* Effect.try({
+      try: () => checkBasics(options),
+      // `checkBasics` throws nothing else.
+      catch: (error) => error as InvalidDefinition
+    })
+    const validate = yield* Dynamic.validator(options.inputSchema, subject)
+    const { $schema: _, ...shown } = options.inputSchema
+    const definition: Definition<Name> = {
+      name: options.name,
+      description: options.description,
+      inputSchema: shown,
+      effects: options.effects,
+      policy: options.policy ?? {},
+      failure: Schema.Unknown,
+      output: Schema.Unknown,
+      decode: validate,
+      encode: Effect.succeed,
+      classify: (failure) => options.classify?.(failure),
+      describe: (failure) => options.describe?.(failure)
+    }
+    return {
+      [TypeId]: variance,
+      definition,
+      handler: () => Option.some(options.handler)
+      // `variance` carries types, no values.
+    } as unknown as Tool<Name, Readonly<Record<string, unknown>>, unknown, Failure, R>
+  })

@@ -1,0 +1,17 @@
+/**
+ * Salvo runs the parallel tool calls of one LLM turn so that one bad call never costs the others.
+ *
+ * @since 0.1.0
+ */
+export * as BatchEvents from "./services/BatchEvents.ts"
+export * as BatchResult from "./BatchResult.ts"
+export * as Content from "./Content.ts"
+export * as Fault from "./Fault.ts"
+export * as Policy from "./policies/Policy.ts"
+export * as Report from "./Report.ts"
+export * as Tool from "./Tool.ts"
+export * as Toolbox from "./Toolbox.ts"
+export * as ToolCall from "./ToolCall.ts"
+export * as ToolError from "./ToolError.ts"
+export * as ToolResult from "./ToolResult.ts"
+export * as ToolRunner from "./services/ToolRunner.ts"

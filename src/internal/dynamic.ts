@@ -1,0 +1,49 @@
+/** Validation by JSON Schema, through `ajv`: an optional peer, so it is loaded when the first dynamic tool is made. */
+import type { ErrorObject } from "ajv"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import type { Issue } from "../ToolError.ts"
+import { InvalidDefinition, kindOf } from "./definition.ts"
+import type { JsonSchema } from "./jsonSchema.ts"
+
+const settings = { allErrors: true, strict: false, validateFormats: false, logger: false } as const
+
+const invalid = (subject: string, actual: string, accepts: string) =>
+  new InvalidDefinition({ subject, field: "inputSchema", actual, accepts })
+
+const loadAjv = (subject: string, draft07: boolean) =>
+  Effect.tryPromise({
+    try: async () =>
+      draft07 ? new (await import("ajv")).Ajv(settings) : new (await import("ajv/dist/2020.js")).Ajv2020(settings),
+    catch: () =>
+      invalid(subject, "JSON Schema, but the package ajv is not installed", "JSON Schema once `ajv` 8 is installed")
+  })
+
+const unescape = (segment: string) => segment.replaceAll("~1", "/").replaceAll("~0", "~")
+
+const toIssue = (error: ErrorObject): Issue => {
+  const extra: unknown = error.params["additionalProperty"]
+  const allowed: unknown = error.params["allowedValues"]
+  return {
+    path: error.instancePath.split("/").slice(1).map(unescape),
+    message:
+      `${error.message ?? "is not valid"}` +
+      (typeof extra === "string" ? ` (${JSON.stringify(extra)})` : "") +
+      (Array.isArray(allowed) ? `: ${allowed.map((value) => JSON.stringify(value)).join(", ")}` : "")
+  }
+}
+
+/** Compiles a JSON Schema into a check of inputs. */
+export const validator = Effect.fnUntraced(function* (schema: JsonSchema, subject: string) {
+  if (typeof schema !== "object" || schema === null || schema["type"] !== "object") {
+    const actual = typeof schema === "object" && schema !== null ? `of type ${kindOf(schema["type"])}` : kindOf(schema)
+    return yield* invalid(subject, actual, 'JSON Schema with "type": "object"')
+  }
+  const ajv = yield* loadAjv(subject, String(schema["$schema"]).includes("draft-07"))
+  const validate = yield* Effect.try({
+    try: () => ajv.compile({ ...schema }),
+    catch: (error) => invalid(subject, `not valid JSON Schema (${String(error)})`, "valid JSON Schema")
+  })
+  return (input: object): Either.Either<unknown, ReadonlyArray<Issue>> =>
+    validate(input) ? Either.right(input) : Either.left((validate.errors ?? []).map(toIssue))
+})

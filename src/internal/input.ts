@@ -1,0 +1,52 @@
+/** From what the model wrote to what a handler takes. */
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import type * as Tool from "../Tool.ts"
+import * as ToolError from "../ToolError.ts"
+import { kindOf } from "./definition.ts"
+
+type Refused = ToolError.MalformedInput | ToolError.InvalidInput
+
+/** An `Either` where the schema decodes at once, as nearly all do; then nothing has to be waited for. */
+export type Decoded = Either.Either<unknown, Refused> | Effect.Effect<unknown, Refused>
+
+const endedEarly = /unexpected end|unterminated|end of (json|data)/i
+
+const parse = (text: string): Either.Either<unknown, Refused> =>
+  text.trim() === ""
+    ? Either.right({}) // A tool without arguments is called with no text at all.
+    : Either.try({
+        try: () => JSON.parse(text) as unknown,
+        catch: (error) => {
+          const reason = error instanceof Error ? error.message : String(error)
+          return new ToolError.MalformedInput({ reason, truncated: endedEarly.test(reason) })
+        }
+      })
+
+const isObject = (u: unknown): u is object => typeof u === "object" && u !== null && !Array.isArray(u)
+
+const invalid = (issues: ReadonlyArray<ToolError.Issue>) => new ToolError.InvalidInput({ issues })
+
+const notAnObject = (input: unknown) =>
+  invalid([{ path: [], message: `Expected an object of arguments, got ${kindOf(input)}` }])
+
+/** A schema that throws or dies on an input has refused it. */
+const crashed = () => invalid([{ path: [], message: "The input cannot be read with the tool's schema" }])
+
+const decodeObject = (definition: Tool.Definition, input: object): Decoded => {
+  const decoded = Either.try({ try: () => definition.decode(input), catch: crashed })
+  if (Either.isLeft(decoded)) return Either.left(decoded.left)
+  return Either.isEither(decoded.right)
+    ? Either.mapLeft(decoded.right, invalid)
+    : decoded.right.pipe(
+        Effect.mapError(invalid),
+        Effect.catchAllDefect(() => Effect.fail(crashed()))
+      )
+}
+
+/** Reads, checks and decodes an input: an object, or the JSON text of one. */
+export const decode = (definition: Tool.Definition, input: unknown): Decoded => {
+  const value = typeof input === "string" ? parse(input) : Either.right(input)
+  if (Either.isLeft(value)) return value
+  return isObject(value.right) ? decodeObject(definition, value.right) : Either.left(notAnObject(value.right))
+}

@@ -1,0 +1,97 @@
+/**
+ * Deadlines that hold against a handler that ignores interruption.
+ *
+ * The handler runs in a fiber of its own. When its time is up the caller goes on at that very moment: the handler is
+ * interrupted, and nobody waits until it obeys. One that is still running after a grace period is reported as leaked.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as ToolError from "../ToolError.ts"
+
+/**
+ * Milliseconds of the monotonic clock, so that a change of the wall clock moves no deadline.
+ *
+ * @since 0.1.0
+ * @category clock
+ */
+export const now: Effect.Effect<number> = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos) / 1e6)
+
+/**
+ * How long a handler has to stop after it was interrupted before it counts as leaked.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const grace: Duration.Duration = Duration.seconds(1)
+
+/**
+ * What one execution is held to. Milliseconds, `Infinity` for none.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Limits {
+  readonly millis: number
+  /** Which deadline `millis` stands for. */
+  readonly kind: "attempt" | "total" | "batch"
+  readonly idleMillis: number
+  /** When the execution last gave a sign of life, on the monotonic clock. */
+  readonly lastSign: () => number
+}
+
+/** Waits until the execution has been silent for `idleMillis`. */
+const silence = (limits: Limits): Effect.Effect<never, ToolError.Timeout> =>
+  Effect.flatMap(now, (time) => {
+    const left = limits.lastSign() + limits.idleMillis - time
+    return left > 0
+      ? Effect.zipRight(Effect.sleep(Duration.millis(left)), silence(limits))
+      : Effect.fail(new ToolError.Timeout({ kind: "idle", after: Duration.millis(limits.idleMillis) }))
+  })
+
+const bounded = <A>(wait: Effect.Effect<A>, limits: Limits): Effect.Effect<A, ToolError.Timeout> => {
+  const inTime = Number.isFinite(limits.millis)
+    ? Effect.timeoutFail(wait, {
+        duration: Duration.millis(limits.millis),
+        onTimeout: () => new ToolError.Timeout({ kind: limits.kind, after: Duration.millis(limits.millis) })
+      })
+    : wait
+  return Number.isFinite(limits.idleMillis) ? Effect.raceFirst(inTime, silence(limits)) : inTime
+}
+
+/** Interrupts without waiting, and says so where the handler does not stop within the grace period. */
+const abandon = <A, E>(fiber: Fiber.RuntimeFiber<A, E>, onLeak: Effect.Effect<void>): Effect.Effect<void> =>
+  Effect.zipRight(
+    Fiber.interruptFork(fiber),
+    Fiber.await(fiber).pipe(
+      Effect.timeoutOption(grace),
+      Effect.flatMap((ended) => (Option.isNone(ended) ? onLeak : Effect.void)),
+      Effect.interruptible,
+      Effect.forkDaemon,
+      Effect.asVoid
+    )
+  )
+
+/**
+ * Runs `handler` within `limits` and gives its exit, or `Timeout` at the deadline. An interruption of the caller is
+ * passed on to the handler, again without waiting for it. `onStart` is handed the handler's fiber.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const execute = <A, E>(
+  handler: Effect.Effect<A, E>,
+  limits: Limits,
+  hooks: { readonly onLeak: Effect.Effect<void>; readonly onStart: (fiber: Fiber.RuntimeFiber<A, E>) => void }
+): Effect.Effect<Exit.Exit<A, E>, ToolError.Timeout> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(Effect.forkDaemon(Effect.interruptible(handler)), (fiber) => {
+      hooks.onStart(fiber)
+      return restore(bounded(Fiber.await(fiber), limits)).pipe(Effect.onError(() => abandon(fiber, hooks.onLeak)))
+    })
+  )

@@ -35,6 +35,7 @@ export interface ToolResultBlock {
   readonly content: string | Array<ResultContent>
   readonly is_error?: true
   readonly toolset_name?: string
+  readonly [key: string]: unknown
 }
 
 const nothing = "(no output)"

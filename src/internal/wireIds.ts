@@ -1,0 +1,40 @@
+/** Call ids the API will accept: well-formed, and unique in the whole conversation. */
+import type { Block, Message, Turn } from "../services/Model.ts"
+
+const wellFormedId = /^[a-zA-Z0-9_-]+$/
+
+const idsOf = (messages: ReadonlyArray<Message>): Set<string> => {
+  const taken = new Set<string>()
+  for (const { content } of messages) {
+    if (typeof content === "string") continue
+    for (const block of content)
+      if (block.type === "tool_use" && typeof block["id"] === "string") taken.add(block["id"])
+  }
+  return taken
+}
+
+const fresh = (taken: ReadonlySet<string>): string => {
+  for (let n = taken.size; ; n++) {
+    const id = `toolu_salvo_${n}`
+    if (!taken.has(id)) return id
+  }
+}
+
+/**
+ * Gateways return blank and colliding ids, which the API refuses on the next request. Such a call gets a new id, in
+ * the turn and in its call alike; every other block stays the very same object.
+ */
+export const unique = (turn: Turn, messages: ReadonlyArray<Message>): Turn => {
+  const taken = idsOf(messages)
+  const ids: Array<string> = []
+  const content = turn.content.map((block): Block => {
+    if (block.type !== "tool_use") return block
+    const given = block["id"]
+    const keep = typeof given === "string" && wellFormedId.test(given) && !taken.has(given)
+    const id = keep ? given : fresh(taken)
+    taken.add(id)
+    ids.push(id)
+    return keep ? block : { ...block, id }
+  })
+  return { ...turn, content, calls: turn.calls.map((call, i) => ({ ...call, id: ids[i] ?? call.id })) }
+}

@@ -15,6 +15,7 @@ import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import type * as Types from "effect/Types"
 import type * as Fault from "./Fault.ts"
 import { InvalidDefinition, kindOf } from "./internal/definition.ts"
 import * as Dynamic from "./internal/dynamic.ts"
@@ -157,10 +158,10 @@ export interface Tool<
   out R = unknown
 > {
   readonly [TypeId]: {
-    readonly _Input: (_: never) => Input
-    readonly _Output: (_: never) => Output
-    readonly _Failure: (_: never) => Failure
-    readonly _R: (_: never) => R
+    readonly _Input: Types.Covariant<Input>
+    readonly _Output: Types.Covariant<Output>
+    readonly _Failure: Types.Covariant<Failure>
+    readonly _R: Types.Covariant<R>
   }
   readonly definition: Definition<Name>
   /** Finds the handler in an environment. */
@@ -177,19 +178,19 @@ export type Name<T extends Tool> = T["definition"]["name"]
  * @since 0.1.0
  * @category type helpers
  */
-export type Input<T extends Tool> = ReturnType<T[TypeId]["_Input"]>
+export type Input<T extends Tool> = Types.Covariant.Type<T[TypeId]["_Input"]>
 
 /**
  * @since 0.1.0
  * @category type helpers
  */
-export type Output<T extends Tool> = ReturnType<T[TypeId]["_Output"]>
+export type Output<T extends Tool> = Types.Covariant.Type<T[TypeId]["_Output"]>
 
 /**
  * @since 0.1.0
  * @category type helpers
  */
-export type Failure<T extends Tool> = ReturnType<T[TypeId]["_Failure"]>
+export type Failure<T extends Tool> = Types.Covariant.Type<T[TypeId]["_Failure"]>
 
 /**
  * What has to be provided to run the tool: its own tag, or what a dynamic tool's handler needs.
@@ -197,7 +198,7 @@ export type Failure<T extends Tool> = ReturnType<T[TypeId]["_Failure"]>
  * @since 0.1.0
  * @category type helpers
  */
-export type Requirements<T extends Tool> = ReturnType<T[TypeId]["_R"]>
+export type Requirements<T extends Tool> = Types.Covariant.Type<T[TypeId]["_R"]>
 
 /**
  * The class `Tool.Service` makes: the tag of the handler, and the tool.

@@ -3,6 +3,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schedule from "effect/Schedule"
+import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as Fallback from "../policies/Fallback.ts"
 import * as Retry from "../policies/Retry.ts"
 import * as Timeout from "../policies/Timeout.ts"
@@ -16,7 +17,11 @@ const retried = (job: Job, input: unknown, deadline: Deadline): Effect.Effect<An
   const { retry } = job.policy
   if (retry === undefined || retry.times === 0) return once
   const schedule = Retry.schedule(retry, job.definition.effects, deadline.at).pipe(
-    Schedule.tapOutput((delay) => job.emit({ _tag: "Retrying", attempt: job.progress.attempts + 1, delay }))
+    Schedule.onDecision((delay, decision) =>
+      ScheduleDecision.isContinue(decision)
+        ? job.emit({ _tag: "Retrying", attempt: job.progress.attempts + 1, delay })
+        : Effect.void
+    )
   )
   return Effect.retry(once, schedule)
 }
@@ -70,5 +75,6 @@ export const run = (job: Job): Effect.Effect<ToolResult.ToolResult> =>
       : replaces === undefined
         ? { _tag: "Success", call, ...answer.right, attempts, duration, source: "executed" }
         : { _tag: "Success", call, ...answer.right, attempts, duration, source: "fallback", replaces }
+    yield* job.emit({ _tag: "Finished", result })
     return result
   })

@@ -34,7 +34,7 @@ const Retry = Schema.Struct({
 
 export const PolicyData = Schema.Struct({
   timeout: Schema.Struct({ attempt: duration, total: duration, idle: duration }),
-  retry: Schema.optional(Schema.Union(Schema.Undefined, Schema.Literal(false), Retry)),
+  retry: Retry,
   concurrency: count,
   maxOutputBytes: count,
   fallback: accepting("a function from the input and the error to an Effect", (u) => typeof u === "function")

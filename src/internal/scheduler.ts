@@ -168,7 +168,6 @@ export const run = <Tools extends Tool.Tool>(
       results[i] = result
       const deferred = landed[i]
       if (deferred !== undefined) Deferred.unsafeDone(deferred, Exit.succeed(result))
-      if (Option.isSome(events)) fork(emitter(result.call)({ _tag: "Finished", result }))
       for (const dependent of graph.neededBy[i] ?? []) {
         const left = (unmet[dependent] ?? 0) - 1
         unmet[dependent] = left
@@ -179,7 +178,11 @@ export const run = <Tools extends Tool.Tool>(
     const start = (i: number, call: ToolCall): void => {
       const failedDependency = graph.refused.has(i) ? undefined : failedNeed(i)
       const job = failedDependency === undefined ? prepare(i, call) : Either.left(Failed.of(failedDependency))
-      if (Either.isLeft(job)) return land(i, unstarted(call, job.left))
+      if (Either.isLeft(job)) {
+        const result = unstarted(call, job.left)
+        if (Option.isSome(events)) fork(emitter(call)({ _tag: "Finished", result }))
+        return land(i, result)
+      }
       // Interruptible even where the batch is not, because deadlines end waits by interruption.
       const fiber = fork(Effect.interruptible(CallRun.run(job.right)), { immediate: false })
       active.set(i, { job: job.right, fiber })

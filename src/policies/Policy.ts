@@ -189,4 +189,9 @@ export const resolve = (policy: Policy, under: Resolved): Resolved => {
  * @category constructors
  */
 export const check = (policy: ToolPolicy<never, unknown>, subject: string): void =>
-  checkAgainst(PolicyData, { ...policy, timeout: timeouts(policy) }, subject, "policy")
+  checkAgainst(
+    PolicyData,
+    { ...policy, timeout: timeouts(policy), retry: policy.retry === false ? {} : (policy.retry ?? {}) },
+    subject,
+    "policy"
+  )

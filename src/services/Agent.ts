@@ -145,12 +145,15 @@ const nextStep = (turn: Model.Turn): Next => {
   }
 }
 
-/** Blocks that may go back to the API: no empty text, and no call that will never be answered. */
-const withoutCalls = (turn: Model.Turn): ReadonlyArray<Model.Block> =>
-  turn.content.filter((block) => block.type !== "tool_use" && !(block.type === "text" && block["text"] === ""))
+const isBlank = (block: Model.Block): boolean =>
+  block.type === "text" && (typeof block["text"] !== "string" || block["text"].trim() === "")
 
-const sendable = (turn: Model.Turn): ReadonlyArray<Model.Block> =>
-  turn.content.filter((block) => !(block.type === "text" && block["text"] === ""))
+/** The API refuses blocks of empty text, even those it sent. */
+const sendable = (turn: Model.Turn): ReadonlyArray<Model.Block> => turn.content.filter((block) => !isBlank(block))
+
+/** Without the calls, which nobody will answer. */
+const withoutCalls = (turn: Model.Turn): ReadonlyArray<Model.Block> =>
+  sendable(turn).filter((block) => block.type !== "tool_use")
 
 const ended = (stop: Stop): boolean => stop === "end_turn" || stop === "max_tokens"
 
@@ -204,7 +207,7 @@ export const run = <Tools extends Tool.Tool>(
         const batch = yield* ToolRunner.run(toolbox, turn.calls, {
           timeout,
           concurrency: options.concurrency,
-          onInterrupt: (batch) => answered(turn, batch)
+          onInterrupt: (batch) => Effect.zipRight(answered(turn, batch), exchange(turn, batch))
         })
         yield* answered(turn, batch)
         yield* exchange(turn, batch)

@@ -1,3 +1,5 @@
+// Wrong on purpose here, and expected as errors of the compiler.
+// @effect-diagnostics missingEffectContext:off missingEffectError:off
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"

@@ -98,7 +98,8 @@ const next = (failure: Failure, effects: Tool.Effects | undefined): string => {
   if (fault.owner === "model") return `${took} Change the input before you call it again.`
   if (!fault.transient) return `${took} The same call is unlikely to succeed.`
   const tries = failure.attempts > 1 ? ` It was tried ${failure.attempts} times.` : ""
-  return `${tries}${took}${waitWords(fault.retryAfter)}`
+  const later = took === "" ? " The same call may succeed later." : took
+  return `${tries}${later}${waitWords(fault.retryAfter)}`
 }
 
 const nearestWords = (nearest: ReadonlyArray<string>): string =>

@@ -43,13 +43,16 @@ export const slow =
   (input, call) =>
     Effect.delay(handler(input, call), delay)
 
+/** Unlike `Effect.never` it keeps no process alive. */
+const silence: Effect.Effect<never> = Effect.async(() => {})
+
 /**
  * Never answers; stops when it is interrupted.
  *
  * @since 0.1.0
  * @category handlers
  */
-export const hanging: Tool.Handler<unknown, never, never> = () => Effect.never
+export const hanging: Tool.Handler<unknown, never, never> = () => silence
 
 /**
  * Never answers, and does not stop when it is interrupted.
@@ -57,7 +60,7 @@ export const hanging: Tool.Handler<unknown, never, never> = () => Effect.never
  * @since 0.1.0
  * @category handlers
  */
-export const deaf: Tool.Handler<unknown, never, never> = () => Effect.uninterruptible(Effect.never)
+export const deaf: Tool.Handler<unknown, never, never> = () => Effect.uninterruptible(silence)
 
 /**
  * Dies with `defect`, as a handler does that throws.

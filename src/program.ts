@@ -6,12 +6,16 @@
 import { createServer } from "node:http"
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
+import * as ValidationError from "@effect/cli/ValidationError"
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as Cause from "effect/Cause"
+import * as ConfigError from "effect/ConfigError"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Redacted from "effect/Redacted"
@@ -65,14 +69,25 @@ const play = (mode: Mode, live: boolean, onTurn: (turn: Turn) => Effect.Effect<v
     )
   )
 
-const announced = (mode: Mode, live: boolean, quiet: boolean) => {
-  let turns = 0
-  const onTurn = (turn: Turn) => (quiet ? Effect.void : Console.log(`\n${View.turn(++turns, turn)}\n`))
-  const shown = quiet ? Effect.void : Effect.zipRight(Console.log(`${prompt}\n`), Live.show)
-  return Effect.scoped(Effect.zipRight(shown, play(mode, live, onTurn))).pipe(
-    Effect.onInterrupt(() => Console.error(`\nInterrupted: ${turns} turns were done.`))
+const announced = (mode: Mode, live: boolean, quiet: boolean) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      if (quiet) return yield* play(mode, live, () => Effect.void)
+      yield* Console.log(`${prompt}\n`)
+      const clear = yield* Live.show
+      let turns = 0
+      const onTurn = (turn: Turn) =>
+        Effect.zipRight(
+          clear,
+          Effect.suspend(() => Console.log(`\n${View.turn(++turns, turn)}\n`))
+        )
+      return yield* play(mode, live, onTurn).pipe(
+        Effect.onInterrupt(() =>
+          Effect.suspend(() => Console.error(`\nInterrupted after ${turns} turn${turns === 1 ? "" : "s"}.`))
+        )
+      )
+    })
   )
-}
 
 const main = ({ json, live, naive }: { readonly json: boolean; readonly live: boolean; readonly naive: boolean }) =>
   Effect.gen(function* () {
@@ -109,7 +124,30 @@ const run = Command.run(
 // Standard output is the program's own; what goes wrong inside is told beside it.
 const StderrLogger = Logger.replace(Logger.defaultLogger, Logger.withConsoleError(Logger.logfmtLogger))
 
+/** What a shell expects of a program that was ended by Ctrl-C. */
+const interrupted = 130
+
+const failed = (message: string) =>
+  Effect.zipRight(
+    Console.error(message),
+    Effect.sync(() => {
+      process.exitCode = 1
+    })
+  )
+
 run(process.argv).pipe(
+  Effect.catchTags({
+    ModelError: (error) => failed(error.message),
+    ServeError: (error) => failed(`A local server could not start: ${String(error.cause)}`)
+  }),
+  Effect.catchIf(ConfigError.isConfigError, () =>
+    failed("--live needs a key for the real API in ANTHROPIC_API_KEY. Without --live no key is needed.")
+  ),
+  // The command line has explained itself already.
+  Effect.catchIf(ValidationError.isValidationError, () => failed("See --help.")),
   Effect.provide(Layer.mergeAll(NodeContext.layer, BatchEvents.layer, ToolRunner.layer, StderrLogger)),
-  NodeRuntime.runMain({ disablePrettyLogger: true })
+  NodeRuntime.runMain({
+    disablePrettyLogger: true,
+    teardown: (exit, onExit) => onExit(Exit.isSuccess(exit) ? 0 : Cause.isInterruptedOnly(exit.cause) ? interrupted : 1)
+  })
 )

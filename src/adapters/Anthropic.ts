@@ -160,7 +160,7 @@ export const layerConfig = (options?: Omit<Options, "apiKey">): Layer.Layer<Mode
   Layer.unwrapEffect(
     Effect.map(
       Config.all({
-        apiKey: Config.redacted("ANTHROPIC_API_KEY"),
+        apiKey: Config.redacted(Config.nonEmptyString("ANTHROPIC_API_KEY")),
         model: Config.option(Config.string("ANTHROPIC_MODEL")),
         baseURL: Config.option(Config.string("ANTHROPIC_BASE_URL"))
       }),

@@ -130,22 +130,22 @@ export const attempt = (job: Job, input: unknown, deadline: Deadline): Effect.Ef
       }
       yield* job.emit({ _tag: "AttemptStarted", attempt: number })
       const handler = work(job, input, call)
-      const exit = yield* restore(
-        Timeout.execute(
-          bulkhead === undefined ? handler : Effect.ensuring(handler, bulkhead.release),
-          {
-            millis: Math.min(policy.attemptMillis, left),
-            kind: policy.attemptMillis <= left ? "attempt" : deadline.kind,
-            idleMillis: policy.idleMillis,
-            lastSign: () => lastSign
+      const exit = yield* Timeout.execute(
+        handler,
+        {
+          millis: Math.min(policy.attemptMillis, left),
+          kind: policy.attemptMillis <= left ? "attempt" : deadline.kind,
+          idleMillis: policy.idleMillis,
+          lastSign: () => lastSign
+        },
+        {
+          onStart: (fiber) => {
+            progress.running = fiber
           },
-          {
-            onLeak: leaked(job),
-            onStart: (fiber) => {
-              progress.running = fiber
-            }
-          }
-        )
+          onEnd: bulkhead?.release ?? Effect.void,
+          onLeak: leaked(job)
+        },
+        restore
       ).pipe(
         Effect.mapError((error) => Failed.of(error, job.definition)),
         Effect.flatMap((exit) => fromExit(job, exit)),

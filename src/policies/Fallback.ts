@@ -6,6 +6,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import { type Answer, type Job, leaked, work } from "../internal/attempt.ts"
 import type { Failed } from "../internal/failed.ts"
 import * as Timeout from "./Timeout.ts"
@@ -22,7 +23,7 @@ const applies = ({ error, fault }: Failed): boolean =>
 export const answer = (job: Job, input: unknown, failed: Failed): Effect.Effect<Answer, Failed> => {
   const { fallback } = job.definition.policy
   if (fallback === undefined || !applies(failed)) return Effect.fail(failed)
-  return Effect.gen(function* () {
+  const asked = Effect.gen(function* () {
     const left = job.batchDeadline - (yield* Timeout.now)
     const handler = work({ ...job, handler: (given) => fallback(given, failed.error) }, input, {
       id: job.call.id,
@@ -37,6 +38,10 @@ export const answer = (job: Job, input: unknown, failed: Failed): Effect.Effect<
       idleMillis: Number.POSITIVE_INFINITY,
       lastSign: () => 0
     }
-    return yield* yield* Timeout.execute(handler, limits, { onLeak: leaked(job), onStart: () => {} })
-  }).pipe(Effect.catchAllCause(() => Effect.fail(failed)))
+    const hooks = { onStart: () => {}, onEnd: Effect.void, onLeak: leaked(job) }
+    const exit = yield* Effect.uninterruptibleMask((restore) => Timeout.execute(handler, limits, hooks, restore))
+    // Whatever went wrong with the fallback, the failure it was to replace stands.
+    return Exit.isSuccess(exit) ? exit.value : yield* Effect.fail(failed)
+  })
+  return Effect.catchAll(asked, () => Effect.fail(failed))
 }

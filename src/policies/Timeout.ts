@@ -78,8 +78,22 @@ const abandon = <A, E>(fiber: Fiber.RuntimeFiber<A, E>, onLeak: Effect.Effect<vo
   )
 
 /**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Hooks<A, E> {
+  /** Handed the handler's fiber. */
+  readonly onStart: (fiber: Fiber.RuntimeFiber<A, E>) => void
+  /** Run when the handler has really ended, however late. */
+  readonly onEnd: Effect.Effect<void>
+  /** Run where the handler is still running after the grace period. */
+  readonly onLeak: Effect.Effect<void>
+}
+
+/**
  * Runs `handler` within `limits` and gives its exit, or `Timeout` at the deadline. An interruption of the caller is
- * passed on to the handler, again without waiting for it. `onStart` is handed the handler's fiber.
+ * passed on to the handler, again without waiting for it. Has to be called where interruption is masked, with that
+ * mask's `restore`: then the handler is started, and `onEnd` run, whatever happens to the caller.
  *
  * @since 0.1.0
  * @category combinators
@@ -87,11 +101,10 @@ const abandon = <A, E>(fiber: Fiber.RuntimeFiber<A, E>, onLeak: Effect.Effect<vo
 export const execute = <A, E>(
   handler: Effect.Effect<A, E>,
   limits: Limits,
-  hooks: { readonly onLeak: Effect.Effect<void>; readonly onStart: (fiber: Fiber.RuntimeFiber<A, E>) => void }
+  hooks: Hooks<A, E>,
+  restore: <X, Y, Z>(effect: Effect.Effect<X, Y, Z>) => Effect.Effect<X, Y, Z>
 ): Effect.Effect<Exit.Exit<A, E>, ToolError.Timeout> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(Effect.forkDaemon(Effect.interruptible(handler)), (fiber) => {
-      hooks.onStart(fiber)
-      return restore(bounded(Fiber.await(fiber), limits)).pipe(Effect.onError(() => abandon(fiber, hooks.onLeak)))
-    })
-  )
+  Effect.flatMap(Effect.forkDaemon(Effect.ensuring(Effect.interruptible(handler), hooks.onEnd)), (fiber) => {
+    hooks.onStart(fiber)
+    return restore(bounded(Fiber.await(fiber), limits)).pipe(Effect.onError(() => abandon(fiber, hooks.onLeak)))
+  })

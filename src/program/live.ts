@@ -9,11 +9,33 @@ import * as View from "./view.ts"
 const frames = ["|", "/", "-", "\\"]
 const up = (lines: number): string => (lines === 0 ? "" : `\u001b[${lines}A\u001b[J`)
 
-const lines = (terminal: Terminal.Terminal, events: Stream.Stream<BatchEvents.BatchEvent>) =>
-  Stream.runForEach(events, (event) => Effect.ignore(terminal.display(`${View.progress(event)}\n`)))
+interface Shown {
+  readonly run: Effect.Effect<void>
+  /** Leaves the screen to what is printed next. */
+  readonly clear: Effect.Effect<void>
+}
+
+/** Gives the listener time to tell the last events of a batch before its table; every call ends with one. */
+const toldAll = (open: ReadonlyMap<string, string>): Effect.Effect<void> =>
+  Effect.yieldNow().pipe(Effect.repeat({ until: () => open.size === 0, times: 1000 }), Effect.asVoid)
+
+const note = (open: Map<string, string>, event: BatchEvents.BatchEvent): void => {
+  if (event._tag === "Finished") open.delete(event.call.id)
+  else open.set(event.call.id, View.progress(event))
+}
+
+const lines = (terminal: Terminal.Terminal, events: Stream.Stream<BatchEvents.BatchEvent>): Shown => {
+  const open = new Map<string, string>()
+  return {
+    run: Stream.runForEach(events, (event) =>
+      Effect.map(Effect.ignore(terminal.display(`${View.progress(event)}\n`)), () => note(open, event))
+    ),
+    clear: toldAll(open)
+  }
+}
 
 /** The calls in flight, each on a line of its own; a batch that has ended is left to the tables that follow. */
-const redrawn = (terminal: Terminal.Terminal, events: Stream.Stream<BatchEvents.BatchEvent>) => {
+const redrawn = (terminal: Terminal.Terminal, events: Stream.Stream<BatchEvents.BatchEvent>): Shown => {
   const states = new Map<string, string>()
   let drawn = 0
   let frame = 0
@@ -23,25 +45,32 @@ const redrawn = (terminal: Terminal.Terminal, events: Stream.Stream<BatchEvents.
     drawn = shown.length
     return text === "" ? Effect.void : Effect.ignore(terminal.display(text))
   })
-  const note = (event: BatchEvents.BatchEvent) => {
-    if (event._tag === "Finished") states.delete(event.call.id)
-    else states.set(event.call.id, View.progress(event))
-  }
   const ticks = Stream.fromSchedule(Schedule.spaced("120 millis"))
-  return Stream.merge(events, ticks, { haltStrategy: "left" }).pipe(
-    Stream.runForEach((event) => {
-      if (typeof event === "object") note(event)
-      return draw
-    })
-  )
+  return {
+    run: Stream.merge(events, ticks, { haltStrategy: "left" }).pipe(
+      Stream.runForEach((event) => {
+        if (typeof event === "object") note(states, event)
+        return draw
+      })
+    ),
+    clear: Effect.zipRight(
+      toldAll(states),
+      Effect.suspend(() => {
+        states.clear()
+        return draw
+      })
+    )
+  }
 }
 
-/** Shows what happens until the scope closes. */
+/** Shows what happens until the scope closes; gives what makes room for other output. */
 export const show = Effect.gen(function* () {
   const terminal = yield* Terminal.Terminal
   const { stream } = yield* BatchEvents.BatchEvents
   const isTerminal = yield* terminal.isTTY
-  yield* Effect.forkScoped(isTerminal ? redrawn(terminal, stream) : lines(terminal, stream))
+  const shown = isTerminal ? redrawn(terminal, stream) : lines(terminal, stream)
+  yield* Effect.forkScoped(shown.run)
   // The subscription has to stand before the first event.
   yield* Effect.yieldNow()
+  return shown.clear
 })

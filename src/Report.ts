@@ -156,7 +156,7 @@ export const toolResult = (result: ToolResult, toolbox?: Toolbox): ToolResultBlo
   const common = {
     type: "tool_result",
     tool_use_id: result.call.id,
-    ...(result.call.toolset_name === undefined ? {} : { toolset_name: result.call.toolset_name })
+    ...(typeof result.call.toolset_name === "string" ? { toolset_name: result.call.toolset_name } : {})
   } as const
   return result._tag === "Success"
     ? { ...common, content: success(result, budget(toolbox, tool), tool) }

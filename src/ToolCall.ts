@@ -20,7 +20,7 @@ export const ToolCall = Schema.Struct({
   name: Schema.String,
   input: Schema.Unknown,
   dependsOn: Schema.optional(Schema.UndefinedOr(Schema.Array(Schema.String))),
-  toolset_name: Schema.optional(Schema.UndefinedOr(Schema.String))
+  toolset_name: Schema.optional(Schema.NullishOr(Schema.String))
 })
 
 /**

@@ -1,11 +1,13 @@
 // Wrong on purpose here, and expected as errors of the compiler.
 // @effect-diagnostics missingEffectContext:off missingEffectError:off
+import type { MessageParam, ToolUseBlock } from "@anthropic-ai/sdk/resources/messages/messages"
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { type BatchResult, Tool, Toolbox, ToolRunner } from "../src/index.ts"
-import type { ToolError, ToolResult } from "../src/index.ts"
+import type * as Anthropic from "../src/adapters/Anthropic.ts"
+import type { ToolCall, ToolError, ToolResult } from "../src/index.ts"
 
 class WeatherDown extends Schema.TaggedError<WeatherDown>()("WeatherDown", { city: Schema.String }) {}
 
@@ -35,6 +37,11 @@ describe("types", () => {
     expectTypeOf<Effect.Effect.Error<typeof program>>().toEqualTypeOf<never>()
     expectTypeOf<Effect.Effect.Success<typeof program>>().toEqualTypeOf<BatchResult.BatchResult<Tools>>()
     expectTypeOf<Tool.Name<Tools>>().toEqualTypeOf<"get_weather" | "greet">()
+  })
+
+  it("the blocks of Anthropic's client fit as they are", () => {
+    expectTypeOf<ToolUseBlock>().toMatchTypeOf<ToolCall.ToolCall>()
+    expectTypeOf<ReturnType<typeof Anthropic.toolResults>>().toMatchTypeOf<MessageParam["content"]>()
   })
 
   it("a missing tool layer does not compile", () => {

@@ -8,6 +8,7 @@
  * @since 0.1.0
  */
 import Anthropic, { APIConnectionError, APIError } from "@anthropic-ai/sdk"
+import type { Tool as AnthropicTool, ToolResultBlockParam } from "@anthropic-ai/sdk/resources/messages/messages"
 import * as Config from "effect/Config"
 import type * as ConfigError from "effect/ConfigError"
 import * as Duration from "effect/Duration"
@@ -16,10 +17,13 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
+import type { BatchResult } from "../BatchResult.ts"
 import * as Fault from "../Fault.ts"
 import * as Assemble from "../internal/assemble.ts"
 import { withoutSecrets } from "../internal/text.ts"
+import * as Report from "../Report.ts"
 import * as Model from "../services/Model.ts"
+import * as Toolbox from "../Toolbox.ts"
 
 /**
  * Cheap, and good at parallel tool use.
@@ -173,3 +177,21 @@ export const layerConfig = (options?: Omit<Options, "apiKey">): Layer.Layer<Mode
         })
     )
   )
+
+/**
+ * `Report.toolResults` in the client's own type, for those who run the loop themselves.
+ *
+ * @since 0.1.0
+ * @category rendering
+ */
+export const toolResults = (batch: BatchResult): Array<ToolResultBlockParam> =>
+  // The report passes on only blocks whose shape it has checked against the API's.
+  Report.toolResults(batch) as unknown as Array<ToolResultBlockParam>
+
+/**
+ * The tools of a request in the client's own type.
+ *
+ * @since 0.1.0
+ * @category rendering
+ */
+export const tools = (toolbox: Toolbox.Toolbox): Array<AnthropicTool> => Toolbox.describe(toolbox)

@@ -118,7 +118,7 @@ export const run = <Tools extends Tool.Tool>(
       const refused = graph.refused.get(i)
       if (refused !== undefined) return Either.left(Failed.of(refused))
       // A member of one of Anthropic's own toolsets is not one of ours, whatever its name.
-      const tool = call.toolset_name === undefined ? toolbox.byName.get(call.name) : undefined
+      const tool = typeof call.toolset_name !== "string" ? toolbox.byName.get(call.name) : undefined
       if (tool === undefined) {
         const error = new ToolError.UnknownTool({ name: call.name, nearest: nearest(call.name, toolbox.byName.keys()) })
         return Either.left(Failed.of(error))

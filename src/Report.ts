@@ -4,9 +4,11 @@
  *
  * @since 0.1.0
  */
+import * as Option from "effect/Option"
 import type { BatchResult } from "./BatchResult.ts"
 import * as Content from "./Content.ts"
-import { cut, wellFormed } from "./internal/text.ts"
+import * as RichBlocks from "./internal/richBlocks.ts"
+import { byteLength, cut, wellFormed } from "./internal/text.ts"
 import { describe } from "./internal/wording.ts"
 import * as Policy from "./policies/Policy.ts"
 import type * as Tool from "./Tool.ts"
@@ -19,9 +21,7 @@ import type { Failure, Success, ToolResult } from "./ToolResult.ts"
  * @since 0.1.0
  * @category models
  */
-export type ResultContent =
-  | { readonly type: "text"; readonly text: string }
-  | { readonly type: "image" | "document" | "search_result"; readonly [key: string]: unknown }
+export type ResultContent = { readonly type: "text"; readonly text: string } | RichBlocks.Rich
 
 /**
  * A `tool_result` block of the Messages API.
@@ -54,39 +54,6 @@ const shown = (text: string, bytes: number): string => {
   return fitting.trim() === "" ? nothing : fitting
 }
 
-const imageTypes = new Set(["image/png", "image/jpeg", "image/gif", "image/webp"])
-
-const field = (u: unknown, key: string): unknown =>
-  typeof u === "object" && u !== null ? Reflect.get(u, key) : undefined
-
-const isSource = (source: unknown): boolean => {
-  const kind = field(source, "type")
-  if (kind === "base64") return typeof field(source, "data") === "string" && field(source, "data") !== ""
-  return (kind === "url" && typeof field(source, "url") === "string") || kind === "text" || kind === "content"
-}
-
-const isImage = (block: Content.Block): boolean => {
-  const mediaType = field(block["source"], "media_type")
-  return isSource(block["source"]) && (mediaType === undefined || imageTypes.has(String(mediaType)))
-}
-
-const isSupported = (
-  block: Content.Block
-): block is Content.Block & { type: "image" | "document" | "search_result" } => {
-  switch (block.type) {
-    case "image":
-      return isImage(block)
-    case "document":
-      return isSource(block["source"])
-    case "search_result":
-      return (
-        typeof block["source"] === "string" && typeof block["title"] === "string" && Array.isArray(block["content"])
-      )
-    default:
-      return false
-  }
-}
-
 /** The tool succeeded, so what cannot be passed on is mentioned, never an error. */
 const note = (block: Content.Block): ResultContent => ({
   type: "text",
@@ -95,10 +62,6 @@ const note = (block: Content.Block): ResultContent => ({
   )
 })
 
-/** Every string of a block made well-formed, through JSON, which it has to survive anyway. */
-const clean = (block: Content.Block): Content.Block =>
-  JSON.parse(JSON.stringify(block), (_, value: unknown) => (typeof value === "string" ? wellFormed(value) : value))
-
 const rich = (content: Content.Content, bytes: number): Array<ResultContent> => {
   let left = bytes
   const blocks = content.blocks.flatMap((block): Array<ResultContent> => {
@@ -106,11 +69,10 @@ const rich = (content: Content.Content, bytes: number): Array<ResultContent> => 
       const text = typeof block["text"] === "string" ? block["text"] : ""
       if (text.trim() === "") return []
       const kept = shown(text, Math.max(left, 1))
-      left -= kept.length
+      left -= byteLength(kept)
       return [{ type: "text", text: kept }]
     }
-    const cleaned = clean(block)
-    return [isSupported(cleaned) ? cleaned : note(block)]
+    return [Option.getOrElse(RichBlocks.supported(block), () => note(block))]
   })
   return blocks.length === 0 ? [{ type: "text", text: nothing }] : blocks
 }

@@ -108,6 +108,14 @@ const toBody = (request: Model.TurnRequest, model: string): Body =>
     stream: true
   }) as unknown as Body
 
+/** The client's `return` waits for the read in progress, which on a stalled stream is for ever. The abort closes it. */
+const withoutReturn = <A>(events: AsyncIterable<A>): AsyncIterable<A> => ({
+  [Symbol.asyncIterator]: () => {
+    const iterator = events[Symbol.asyncIterator]()
+    return { next: () => iterator.next() }
+  }
+})
+
 /**
  * @since 0.1.0
  * @category constructors
@@ -134,7 +142,7 @@ export const make = (options: Options): Model.Model["Type"] => {
           try: () => client.messages.create(toBody(request, model), { signal: controller.signal }),
           catch: fromUnknown
         }).pipe(Effect.timeoutFail({ duration: limit, onTimeout: () => idle(limit) }))
-        return Stream.fromAsyncIterable(opened, fromUnknown)
+        return Stream.fromAsyncIterable(withoutReturn(opened), fromUnknown)
       })
     )
 

@@ -2,6 +2,7 @@
 import * as Either from "effect/Either"
 import type { Block, Turn, TurnEvent } from "../services/Model.ts"
 import type { ToolCall } from "../ToolCall.ts"
+import { wellFormed } from "./text.ts"
 
 type Fields = Readonly<Record<string, unknown>>
 
@@ -32,8 +33,22 @@ const number = (u: unknown, otherwise: number): number => (typeof u === "number"
 
 const isObject = (u: unknown): boolean => typeof u === "object" && u !== null && !Array.isArray(u)
 
+/** JSON may escape half a character, which the API writes but does not take back: it becomes U+FFFD. */
+const withoutHalves = (input: unknown): unknown =>
+  JSON.parse(
+    JSON.stringify(input).replaceAll(/\\(?:ud[89a-f]..|.)/g, (escape) =>
+      escape.startsWith("\\ud") ? "\\ufffd" : escape
+    )
+  )
+
 const parse = (json: string): Either.Either<unknown, string> =>
-  Either.try({ try: () => JSON.parse(json) as unknown, catch: () => json })
+  Either.try({
+    try: () => {
+      const input: unknown = JSON.parse(json)
+      return /\\ud[89a-f]/i.test(json) || !json.isWellFormed() ? withoutHalves(input) : input
+    },
+    catch: () => json
+  })
 
 const grow = (block: Block, delta: Fields): Block => {
   switch (delta["type"]) {
@@ -55,11 +70,12 @@ const grow = (block: Block, delta: Fields): Block => {
 
 /** The API takes only objects back as input, so text that is none is wrapped the way Anthropic advises. */
 const close = ({ block, json }: Open): { readonly block: Block; readonly input: unknown } => {
+  if (block.type === "text") return { block: { ...block, text: wellFormed(text(block["text"])) }, input: undefined }
   if (json === "") return { block, input: block["input"] ?? {} }
   const parsed = parse(json)
   return Either.isRight(parsed) && isObject(parsed.right)
     ? { block: { ...block, input: parsed.right }, input: parsed.right }
-    : { block: { ...block, input: { INVALID_JSON: json } }, input: json }
+    : { block: { ...block, input: { INVALID_JSON: wellFormed(json) } }, input: json }
 }
 
 const toCall = (block: Block, input: unknown): ToolCall | undefined =>

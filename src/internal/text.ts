@@ -7,13 +7,13 @@ const hidden = "[hidden]"
 
 /** What must not reach a model even where an author put it into a message by mistake. */
 const secrets: ReadonlyArray<readonly [RegExp, string]> = [
-  [/\b([a-z][a-z0-9+.-]*:\/\/)[^\s/@]+@/gi, `$1${hidden}@`],
+  [/\b([a-z][a-z0-9+.-]*:\/\/)[^\s/"'<>]+@/gi, `$1${hidden}@`],
   [/\b(bearer|basic)\s+[\w.~+/=-]{8,}/gi, `$1 ${hidden}`],
-  [/\b(?:sk|pk|rk|ghp|gho|ghs|github_pat|xox[abprs]|AKIA|ASIA|AIza)[-_A-Za-z0-9]{12,}/g, hidden],
+  [/\b(?:(?:sk|pk|rk|gh[oprsu]|github_pat|xox[abprs])[-_]|AKIA|ASIA|AIza)[-_A-Za-z0-9]{12,}/g, hidden],
   [/\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*/g, hidden],
   [/-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g, hidden],
   [
-    /\b((?:[\w-]*(?:passw(?:or)?d|secret|token|api[-_]?key|access[-_]?key|credential)[\w-]*)["']?\s*[:=]\s*)("[^"]*"|'[^']*'|[^\s,;&}]+)/gi,
+    /\b((?:[\w-]*(?:passw(?:or)?d|secret|token|api[-_]?key|access[-_]?key|credential)[\w-]*)\\*["']?\s*[:=]\s*)("(?:[^"\\]|\\.)*(?:"|$)|\\+"[^"]*(?:"|$)|'[^']*'|[^\s,;&}]+)/gi,
     `$1${hidden}`
   ]
 ]
@@ -30,6 +30,9 @@ export const clip = (text: string, count: number): string =>
   text.length <= count ? text : `${wellFormed(text.slice(0, count)).replace(/\uFFFD$/, "")}…`
 
 const encoder = new TextEncoder()
+
+/** In UTF-8. */
+export const byteLength = (text: string): number => encoder.encode(text).length
 
 /** As much of the start as fits into so many bytes; whole characters only. */
 const head = (text: string, bytes: number): string =>

@@ -8,14 +8,18 @@ import { clip, isSecretName, withoutSecrets } from "./text.ts"
 
 const maxIssues = 10
 const maxValue = 300
+const maxText = 4000
 
 const seconds = (duration: Duration.Duration): string => {
   const value = Duration.toSeconds(duration)
   return value < 1 ? `${Math.ceil(value * 1000)} milliseconds` : `${Math.ceil(value)} seconds`
 }
 
-const issueLine = (issue: Issue): string =>
-  `- ${issue.path.length === 0 ? "input" : issue.path.join(".")}: ${clip(issue.message.replaceAll(/\s+/g, " "), maxValue)}`
+/** The path is not searched for secrets: "password: Expected a string" holds none, and looks as if it did. */
+const issueLine = (issue: Issue): string => {
+  const path = issue.path.length === 0 ? "input" : clip(issue.path.join("."), maxValue)
+  return `- ${path}: ${withoutSecrets(clip(issue.message.replaceAll(/\s+/g, " "), maxValue))}`
+}
 
 const issueLines = (issues: ReadonlyArray<Issue>): string => {
   const more = issues.length - maxIssues
@@ -40,7 +44,8 @@ const effectWords = (tookEffect: TookEffect, effects: Tool.Effects | undefined):
 const plainValue = (value: unknown): string | undefined => {
   switch (typeof value) {
     case "string":
-      return JSON.stringify(clip(value, maxValue))
+      // Before the quotes are escaped, which would hide a secret in JSON text from its pattern.
+      return JSON.stringify(clip(withoutSecrets(clip(value, 4 * maxValue)), maxValue))
     case "number":
     case "boolean":
     case "bigint":
@@ -78,7 +83,7 @@ const describeObject = (failure: object): string => {
 const describeFailure = (failure: unknown, tool: Tool.Definition | undefined): string => {
   try {
     const own = tool?.describe(failure)
-    if (own !== undefined) return own
+    if (typeof own === "string" && own.trim() !== "") return own
     return typeof failure === "object" && failure !== null
       ? describeObject(failure)
       : (plainValue(failure) ?? "Failure")
@@ -89,6 +94,9 @@ const describeFailure = (failure: unknown, tool: Tool.Definition | undefined): s
 
 const sentence = (text: string): string => (/[.!?]$/.test(text) ? text : `${text}.`)
 
+const laterWords = " The same call may succeed later."
+const againWords = " Call it again only if it is still needed."
+
 const waitWords = (retryAfter: Duration.Duration | undefined): string =>
   retryAfter === undefined ? "" : ` Retry after ${seconds(retryAfter)}.`
 
@@ -98,7 +106,7 @@ const next = (failure: Failure, effects: Tool.Effects | undefined): string => {
   if (fault.owner === "model") return `${took} Change the input before you call it again.`
   if (!fault.transient) return `${took} The same call is unlikely to succeed.`
   const tries = failure.attempts > 1 ? ` It was tried ${failure.attempts} times.` : ""
-  const later = took === "" ? " The same call may succeed later." : took
+  const later = took === "" ? laterWords : took
   return `${tries}${later}${waitWords(fault.retryAfter)}`
 }
 
@@ -121,7 +129,7 @@ const words = (failure: Failure, tool: Tool.Definition | undefined): string => {
     case "InvalidInput":
       return `Not executed: the input does not fit the tool's schema.\n${issueLines(error.issues)}\nCorrect the input and call the tool again.`
     case "UnresolvedReference":
-      return `Not executed: ${JSON.stringify(clip(error.reference, 80))} cannot be resolved (${error.reason}).`
+      return `Not executed: ${JSON.stringify(clip(error.reference, 80))} cannot be resolved (${error.reason}). Name the id of exactly one other call of the same turn.`
     case "DependencyCycle":
       return `Not executed: this call waits for itself (${clip([...error.cycle, error.cycle[0]].join(" -> "), maxValue)}). Break the circle and call again.`
     case "ToolFailure":
@@ -131,11 +139,11 @@ const words = (failure: Failure, tool: Tool.Definition | undefined): string => {
       return `Failed: the tool ended with ${why}.${next(failure, effects)} Reference for support: ${error.correlationId}.`
     }
     case "InvalidOutput":
-      return `Failed: the tool ran, but its answer was unusable.${took} Reference for support: ${error.correlationId}.`
+      return `Failed: the tool ran, but its answer was unusable.${took === "" ? " The same call is unlikely to succeed." : took} Reference for support: ${error.correlationId}.`
     case "Timeout":
-      return `Timed out: no answer within ${seconds(error.after)}.${failure.attempts > 1 ? ` It was tried ${failure.attempts} times.` : ""}${took}`
+      return `Timed out: no answer within ${seconds(error.after)}.${failure.attempts > 1 ? ` It was tried ${failure.attempts} times.` : ""}${took === "" ? laterWords : took}`
     case "CircuitOpen":
-      return `Not executed: the service behind this tool has been failing and is left alone for now.${waitWords(error.retryAfter)}`
+      return `Not executed: the service behind this tool has been failing and is left alone for now.${waitWords(error.retryAfter) || " Go on without it, or call it again later."}`
     case "BulkheadFull":
       return "Not executed: the tool was busy with other calls all the time. Call it again later, or call it less often at once."
     case "RateLimited":
@@ -143,9 +151,9 @@ const words = (failure: Failure, tool: Tool.Definition | undefined): string => {
     case "BudgetExhausted":
       return "Not executed: the budget for this tool is spent. Go on without it."
     case "DependencyFailed":
-      return `Not executed: it depends on ${error.dependency}, which did not succeed${error.root === error.dependency ? "" : ` because ${error.root} failed`}. It had no effect.`
+      return `Not executed: it depends on ${error.dependency}, which did not succeed${error.root === error.dependency ? "" : ` because ${error.root} failed`}. It had no effect. Call it again once that has succeeded.`
     case "NotStarted":
-      return `Not executed: ${error.reason === "deadline" ? "there was no time left in this turn" : "the turn was interrupted before this call began"}. It had no effect.`
+      return `Not executed: ${error.reason === "deadline" ? "there was no time left in this turn" : "the turn was interrupted before this call began"}. It had no effect.${againWords}`
     case "OutcomeUnknown":
       return effects === "read"
         ? "Interrupted while it was running; nothing was changed. Call it again if the answer is still needed."
@@ -153,5 +161,7 @@ const words = (failure: Failure, tool: Tool.Definition | undefined): string => {
   }
 }
 
-export const describe = (failure: Failure, tool: Tool.Definition | undefined): string =>
-  withoutSecrets(words(failure, tool))
+export const describe = (failure: Failure, tool: Tool.Definition | undefined): string => {
+  const said = words(failure, tool)
+  return failure.error._tag === "InvalidInput" ? said : withoutSecrets(clip(said, maxText))
+}

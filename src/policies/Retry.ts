@@ -66,7 +66,10 @@ export const schedule = (
 ): Schedule.Schedule<Duration.Duration, Failed> =>
   backOff(policy).pipe(
     Schedule.intersect(Schedule.identity<Failed>()),
-    Schedule.modifyDelay(([_, failed], delay) => Duration.max(delay, Duration.millis(floor(failed, policy)))),
+    // Whole milliseconds: timers know no others, and `TestClock` breaks on them.
+    Schedule.modifyDelay(([_, failed], delay) =>
+      Duration.millis(Math.ceil(Math.max(Duration.toMillis(delay), floor(failed, policy))))
+    ),
     Schedule.delays,
     Schedule.checkEffect((_: Failed, delay) => Effect.map(now, (time) => time + Duration.toMillis(delay) < deadline)),
     Schedule.whileInput((failed: Failed) => mayRepeat(effects, failed)),

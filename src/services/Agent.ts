@@ -151,9 +151,13 @@ const isBlank = (block: Model.Block): boolean =>
 /** The API refuses blocks of empty text, even those it sent. */
 const sendable = (turn: Model.Turn): ReadonlyArray<Model.Block> => turn.content.filter((block) => !isBlank(block))
 
-/** Without the calls, which nobody will answer. */
-const withoutCalls = (turn: Model.Turn): ReadonlyArray<Model.Block> =>
-  sendable(turn).filter((block) => block.type !== "tool_use")
+const isThinking = (block: Model.Block): boolean => block.type === "thinking" || block.type === "redacted_thinking"
+
+/** Without the calls, which nobody will answer, and without thinking at the end, which the API refuses. */
+const withoutCalls = (turn: Model.Turn): ReadonlyArray<Model.Block> => {
+  const blocks = sendable(turn).filter((block) => block.type !== "tool_use")
+  return blocks.slice(0, blocks.findLastIndex((block) => !isThinking(block)) + 1)
+}
 
 const ended = (stop: Stop): boolean => stop === "end_turn" || stop === "max_tokens"
 

@@ -45,7 +45,7 @@ class Stale extends Tool.Service<Stale>()("stale", {
   policy: { ...policy, retry: false, fallback: () => Effect.succeed({ at: noon }) }
 }) {}
 
-const noon = new Date("2026-11-24T12:00:00Z")
+const noon = Schema.decodeSync(Schema.Date)("2026-11-24T12:00:00.000Z")
 const down = new Down({ since: noon })
 
 const toolbox = Toolbox.make(When, Anything, Stale)

@@ -221,6 +221,21 @@ describe("an agent on Anthropic's client, over HTTP", () => {
     })
   )
 
+  it.live("names that no tool can have are answered, and do not spoil the conversation", () =>
+    Effect.gen(function* () {
+      const content = ["", "math.add", "add"].map((name) => toolUse(name, { a: 1, b: 0 }))
+      const { result } = yield* against(inTurn(reply({ content }), done), run())
+      const ended = right(result)
+      assert.strictEqual(ended.stop, "end_turn")
+      const results = ended.exchanges[0]?.batch?.results.map(({ _tag, call }) => [call.name, _tag])
+      assert.deepStrictEqual(results, [
+        ["", "Failure"],
+        ["math.add", "Failure"],
+        ["add", "Success"]
+      ])
+    })
+  )
+
   it.live("a reply that is cut while calling tools runs nothing and is asked again with twice the room", () =>
     Effect.gen(function* () {
       const refunds = yield* Ref.make(0)
@@ -461,6 +476,18 @@ describe("an agent on Anthropic's client, over HTTP", () => {
       )
       assert.strictEqual(right(result).stop, "end_turn")
       assert.strictEqual(requests.length, 2)
+    })
+  )
+
+  it.live("its own timeout ends a stream that has fallen silent", () =>
+    Effect.gen(function* () {
+      const { result } = yield* against(
+        () => Effect.succeed(reply({ content: [text("Hello")], fault: MessagesServer.stallAfter(3) })),
+        run({ timeout: "100 millis" })
+      )
+      const ended = right(result)
+      assert.strictEqual(ended.stop, "out_of_time")
+      assertGoesOn(ended.messages)
     })
   )
 

@@ -385,18 +385,25 @@ describe.concurrent("whatever the calls of a turn are and do", () => {
         })
         assertAccepted([...result.messages, { role: "user", content: "And now?" }])
       }).pipe(Effect.provide(layers), Effect.provide(modelSaying(first, second))),
-    { timeout: 60_000, fastCheck: { numRuns: 200 } }
+    { timeout: 60_000, fastCheck: { numRuns: 150 } }
   )
 })
 
 describe.concurrent("whatever blocks a tool answers with", () => {
   const text = oneof(FastCheck.string(), constantFrom("", " ", "\uD800", "plain", "x".repeat(2000)))
-  const mediaType = constantFrom("image/png", "image/webp", "image/tiff", "audio/wav", "")
-  const data = constantFrom("AAAA", "AA==", "")
-  const image = record({
-    type: constant("image"),
-    source: record({ type: constant("base64"), media_type: mediaType, data })
-  })
+  const mediaType = constantFrom("image/png", "image/webp", "image/tiff", "application/pdf", "text/plain", "")
+  const data = constantFrom("AAAA", "AA==", "", "not base64!", "AAA")
+  const source = oneof(
+    record({ type: constant("base64"), media_type: mediaType, data }),
+    record({ type: constant("base64"), data }),
+    record({ type: constant("url"), url: constantFrom("https://example.com/a.png", "") }),
+    record({ type: constant("text"), media_type: mediaType, data: text }),
+    record({ type: constant("content"), content: FastCheck.jsonValue() }),
+    record({ type: constant("file"), file_id: constantFrom("file_1", "") }),
+    FastCheck.jsonValue()
+  )
+  const image = record({ type: constantFrom("image", "document"), source })
+  const extended = record({ type: constantFrom("image", "document"), source, extra: FastCheck.jsonValue() })
   const unsupported = record({
     type: oneof(constantFrom("audio", "video", "resource", "tool_result", "thinking", "tool_use", ""), text),
     extra: FastCheck.jsonValue()
@@ -406,12 +413,13 @@ describe.concurrent("whatever blocks a tool answers with", () => {
     type: constant("search_result"),
     source: text,
     title: text,
-    content: FastCheck.array(record({ type: constant("text"), text: constant("30 days") }), { maxLength: 2 })
+    content: FastCheck.array(record({ type: constantFrom("text", "image"), text }), { maxLength: 2 })
   })
   const block = oneof(
     record({ type: constant("text"), text }),
     record({ type: constant("text"), text: constant(5) }),
     image,
+    extended,
     searchResult,
     incomplete,
     unsupported

@@ -1,7 +1,13 @@
-/** Call ids the API will accept: well-formed, and unique in the whole conversation. */
+/** Call ids and names the API will accept: well-formed, and ids unique in the whole conversation. */
 import type { Block, Message, Turn } from "../services/Model.ts"
 
 const wellFormedId = /^[a-zA-Z0-9_-]+$/
+
+/** Only the block's name is mended; the call keeps what the model wrote, and is answered as an unknown tool. */
+const nameFor = (given: unknown): string =>
+  String(given)
+    .replaceAll(/[^a-zA-Z0-9_-]/g, "_")
+    .slice(0, 64) || "unnamed"
 
 const idsOf = (messages: ReadonlyArray<Message>): Set<string> => {
   const taken = new Set<string>()
@@ -34,7 +40,8 @@ export const unique = (turn: Turn, messages: ReadonlyArray<Message>): Turn => {
     const id = keep ? given : fresh(taken)
     taken.add(id)
     ids.push(id)
-    return keep ? block : { ...block, id }
+    const name = nameFor(block["name"])
+    return keep && name === block["name"] ? block : { ...block, id, name }
   })
   return { ...turn, content, calls: turn.calls.map((call, i) => ({ ...call, id: ids[i] ?? call.id })) }
 }

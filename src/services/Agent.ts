@@ -206,16 +206,21 @@ export const run = <Tools extends Tool.Tool>(
       return options.onExchange?.(made) ?? Effect.void
     }
 
+    // Once the batch has ended nothing comes between its results and the conversation.
     const runCalls = (turn: Model.Turn, timeout: Duration.Duration) =>
-      Effect.gen(function* () {
-        const batch = yield* ToolRunner.run(toolbox, turn.calls, {
-          timeout,
-          concurrency: options.concurrency,
-          onInterrupt: (batch) => Effect.zipRight(answered(turn, batch), exchange(turn, batch))
+      Effect.uninterruptibleMask((restore) =>
+        Effect.gen(function* () {
+          const batch = yield* restore(
+            ToolRunner.run(toolbox, turn.calls, {
+              timeout,
+              concurrency: options.concurrency,
+              onInterrupt: (batch) => Effect.zipRight(answered(turn, batch), exchange(turn, batch))
+            })
+          )
+          yield* answered(turn, batch)
+          yield* restore(exchange(turn, batch))
         })
-        yield* answered(turn, batch)
-        yield* exchange(turn, batch)
-      })
+      )
 
     const loop = Effect.gen(function* () {
       for (let turns = 0; turns < maxTurns; turns++) {

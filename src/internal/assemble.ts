@@ -1,8 +1,9 @@
 /** A streamed turn put together event by event. Pure: (state, event) -> [state, what to say]. */
 import * as Either from "effect/Either"
+import * as Predicate from "effect/Predicate"
 import type { Block, Turn, TurnEvent } from "../services/Model.ts"
 import type { ToolCall } from "../ToolCall.ts"
-import { wellFormed } from "./text.ts"
+import { wellFormed, wellFormedJson } from "./text.ts"
 
 type Fields = Readonly<Record<string, unknown>>
 
@@ -31,21 +32,11 @@ const fields = (u: unknown): Fields => (typeof u === "object" && u !== null ? { 
 const text = (u: unknown): string => (typeof u === "string" ? u : "")
 const number = (u: unknown, otherwise: number): number => (typeof u === "number" ? u : otherwise)
 
-const isObject = (u: unknown): boolean => typeof u === "object" && u !== null && !Array.isArray(u)
-
-/** JSON may escape half a character, which the API writes but does not take back: it becomes U+FFFD. */
-const withoutHalves = (input: unknown): unknown =>
-  JSON.parse(
-    JSON.stringify(input).replaceAll(/\\(?:ud[89a-f]..|.)/g, (escape) =>
-      escape.startsWith("\\ud") ? "\\ufffd" : escape
-    )
-  )
-
 const parse = (json: string): Either.Either<unknown, string> =>
   Either.try({
     try: () => {
       const input: unknown = JSON.parse(json)
-      return /\\ud[89a-f]/i.test(json) || !json.isWellFormed() ? withoutHalves(input) : input
+      return /\\ud[89a-f]/i.test(json) || !json.isWellFormed() ? wellFormedJson(input) : input
     },
     catch: () => json
   })
@@ -73,7 +64,7 @@ const close = ({ block, json }: Open): { readonly block: Block; readonly input: 
   if (block.type === "text") return { block: { ...block, text: wellFormed(text(block["text"])) }, input: undefined }
   if (json === "") return { block, input: block["input"] ?? {} }
   const parsed = parse(json)
-  return Either.isRight(parsed) && isObject(parsed.right)
+  return Either.isRight(parsed) && Predicate.isRecord(parsed.right)
     ? { block: { ...block, input: parsed.right }, input: parsed.right }
     : { block: { ...block, input: { INVALID_JSON: wellFormed(json) } }, input: json }
 }

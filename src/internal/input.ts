@@ -1,6 +1,7 @@
 /** From what the model wrote to what a handler takes. */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Predicate from "effect/Predicate"
 import type * as Tool from "../Tool.ts"
 import * as ToolError from "../ToolError.ts"
 import { kindOf } from "./definition.ts"
@@ -22,8 +23,6 @@ const parse = (text: string): Either.Either<unknown, Refused> =>
           return new ToolError.MalformedInput({ reason, truncated: endedEarly.test(reason) })
         }
       })
-
-const isObject = (u: unknown): u is object => typeof u === "object" && u !== null && !Array.isArray(u)
 
 const invalid = (issues: ReadonlyArray<ToolError.Issue>) => new ToolError.InvalidInput({ issues })
 
@@ -48,5 +47,5 @@ const decodeObject = (definition: Tool.Definition, input: object): Decoded => {
 export const decode = (definition: Tool.Definition, input: unknown): Decoded => {
   const value = typeof input === "string" ? parse(input) : Either.right(input)
   if (Either.isLeft(value)) return value
-  return isObject(value.right) ? decodeObject(definition, value.right) : Either.left(notAnObject(value.right))
+  return Predicate.isRecord(value.right) ? decodeObject(definition, value.right) : Either.left(notAnObject(value.right))
 }

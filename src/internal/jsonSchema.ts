@@ -1,5 +1,6 @@
 /** Effect schemas as the JSON Schema the Messages API takes for a tool's input: 2020-12, the root an object. */
 import * as JSONSchema from "effect/JSONSchema"
+import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"
 import { InvalidDefinition, kindOf } from "./definition.ts"
 
@@ -9,8 +10,6 @@ import { InvalidDefinition, kindOf } from "./definition.ts"
  */
 export type JsonSchema = Readonly<Record<string, unknown>>
 
-const isRecord = (u: unknown): u is JsonSchema => typeof u === "object" && u !== null && !Array.isArray(u)
-
 const definitions = "#/$defs/"
 
 const isEmptyStruct = (root: JsonSchema): boolean => Array.isArray(root["anyOf"]) && root["$id"] === "/schemas/%7B%7D"
@@ -18,12 +17,12 @@ const isEmptyStruct = (root: JsonSchema): boolean => Array.isArray(root["anyOf"]
 /** `Schema.Class` gives a root `$ref` and `Struct({})` a root `anyOf`: the API refuses both. */
 const normalise = (generated: JsonSchema): JsonSchema => {
   const { $schema: _, $defs, ...root } = generated
-  const defs = isRecord($defs) && Object.keys($defs).length > 0 ? { $defs } : {}
+  const defs = Predicate.isRecord($defs) && Object.keys($defs).length > 0 ? { $defs } : {}
   if (isEmptyStruct(root)) return { type: "object", properties: {}, additionalProperties: false }
   const ref = root["$ref"]
-  if (typeof ref === "string" && ref.startsWith(definitions) && isRecord($defs)) {
+  if (typeof ref === "string" && ref.startsWith(definitions) && Predicate.isRecord($defs)) {
     const target = $defs[ref.slice(definitions.length)]
-    if (isRecord(target)) return normalise({ ...target, $defs })
+    if (Predicate.isRecord(target)) return normalise({ ...target, $defs })
   }
   return { ...root, ...defs }
 }

@@ -2,7 +2,7 @@
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { Block } from "../Content.ts"
-import { wellFormed } from "./text.ts"
+import { wellFormedJson } from "./text.ts"
 
 const Text = Schema.String.pipe(Schema.filter((text) => text.trim() !== ""))
 const Data = Schema.String.pipe(
@@ -43,10 +43,6 @@ export type Rich = typeof Rich.Type
 
 const decode = Schema.decodeUnknownOption(Rich)
 
-/** Every string made well-formed, through JSON, which the block has to survive anyway. */
-const clean = (block: Block): unknown =>
-  JSON.parse(JSON.stringify(block), (_, value: unknown) => (typeof value === "string" ? wellFormed(value) : value))
-
 /** The block with exactly the fields the API knows; none where it would be refused. */
 export const supported = (block: Block): Option.Option<Rich> =>
-  Option.flatMap(Option.liftThrowable(clean)(block), decode)
+  Option.flatMap(Option.liftThrowable(wellFormedJson)(block), decode)

@@ -3,6 +3,14 @@
 /** A lone surrogate makes the API refuse this request and every later one. */
 export const wellFormed = (text: string): string => (text.isWellFormed() ? text : text.toWellFormed())
 
+/** The same for every string and key of a JSON value: `JSON.stringify` escapes the halves, in lower case. */
+export const wellFormedJson = (value: unknown): unknown =>
+  JSON.parse(
+    JSON.stringify(value).replaceAll(/\\(?:ud[89a-f]..|.)/g, (escape) =>
+      escape.startsWith("\\ud") ? "\\ufffd" : escape
+    )
+  )
+
 const hidden = "[hidden]"
 
 /** What must not reach a model even where an author put it into a message by mistake. */

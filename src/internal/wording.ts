@@ -100,14 +100,15 @@ const againWords = " Call it again only if it is still needed."
 const waitWords = (retryAfter: Duration.Duration | undefined): string =>
   retryAfter === undefined ? "" : ` Retry after ${seconds(retryAfter)}.`
 
+const triesWords = (attempts: number): string => (attempts > 1 ? ` It was tried ${attempts} times.` : "")
+
 const next = (failure: Failure, effects: Tool.Effects | undefined): string => {
   const { fault } = failure
   const took = effectWords(fault.tookEffect, effects)
   if (fault.owner === "model") return `${took} Change the input before you call it again.`
   if (!fault.transient) return `${took} The same call is unlikely to succeed.`
-  const tries = failure.attempts > 1 ? ` It was tried ${failure.attempts} times.` : ""
   const later = took === "" ? laterWords : took
-  return `${tries}${later}${waitWords(fault.retryAfter)}`
+  return `${triesWords(failure.attempts)}${later}${waitWords(fault.retryAfter)}`
 }
 
 const nearestWords = (nearest: ReadonlyArray<string>): string =>
@@ -141,7 +142,7 @@ const words = (failure: Failure, tool: Tool.Definition | undefined): string => {
     case "InvalidOutput":
       return `Failed: the tool ran, but its answer was unusable.${took === "" ? " The same call is unlikely to succeed." : took} Reference for support: ${error.correlationId}.`
     case "Timeout":
-      return `Timed out: no answer within ${seconds(error.after)}.${failure.attempts > 1 ? ` It was tried ${failure.attempts} times.` : ""}${took === "" ? laterWords : took}`
+      return `Timed out: no answer within ${seconds(error.after)}.${triesWords(failure.attempts)}${took === "" ? laterWords : took}`
     case "CircuitOpen":
       return `Not executed: the service behind this tool has been failing and is left alone for now.${waitWords(error.retryAfter) || " Go on without it, or call it again later."}`
     case "BulkheadFull":

@@ -149,17 +149,21 @@ export class Timeout extends Schema.TaggedError<Timeout>("salvo/Timeout")("Timeo
 }
 
 /**
- * The dependency's circuit breaker is open: nothing was sent. Owner: runner.
+ * The dependency's circuit breaker lets nothing through: it is open, busy with a probe (`HalfOpen`), or `Isolated` by
+ * hand. Nothing was sent. `retryAfter` is when the next probe may go out, `lastFailure` what the dependency failed with
+ * last (for the log, not for the model). Owner: runner.
  *
  * @since 0.1.0
  * @category errors
  */
 export class CircuitOpen extends Schema.TaggedError<CircuitOpen>("salvo/CircuitOpen")("CircuitOpen", {
   breaker: Schema.String,
-  retryAfter: Schema.UndefinedOr(Schema.Duration)
+  mode: Schema.Literal("Open", "HalfOpen", "Isolated"),
+  retryAfter: Schema.UndefinedOr(Schema.Duration),
+  lastFailure: Schema.UndefinedOr(Schema.String)
 }) {
   override get message() {
-    return `Circuit "${this.breaker}" is open`
+    return `Circuit "${this.breaker}" lets nothing through (${this.mode})`
   }
 }
 

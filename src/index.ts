@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 export * as BatchEvents from "./services/BatchEvents.ts"
+export * as CircuitBreaker from "./services/CircuitBreaker.ts"
 export * as BatchResult from "./BatchResult.ts"
 export * as Content from "./Content.ts"
 export * as Fault from "./Fault.ts"

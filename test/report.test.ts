@@ -142,11 +142,11 @@ const told: ReadonlyArray<readonly [ToolError.CallError, Words]> = [
     }
   ],
   [
-    new ToolError.CircuitOpen({ breaker: "b", retryAfter: Duration.seconds(9) }),
+    new ToolError.CircuitOpen({ breaker: "b", mode: "Open", lastFailure: undefined, retryAfter: Duration.seconds(9) }),
     { happened: /^Not executed: the service behind this tool has been failing/, next: /Retry after 9 seconds/ }
   ],
   [
-    new ToolError.CircuitOpen({ breaker: "b", retryAfter: undefined }),
+    new ToolError.CircuitOpen({ breaker: "b", mode: "Open", lastFailure: undefined, retryAfter: undefined }),
     { happened: /^Not executed/, next: /Go on without it, or call it again later/ }
   ],
   [

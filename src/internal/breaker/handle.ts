@@ -1,0 +1,187 @@
+/** From a stored state machine to the breaker its users hold: errors, metrics, waiting for it to open. */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Equivalence from "effect/Equivalence"
+import * as Metric from "effect/Metric"
+import type * as Scope from "effect/Scope"
+import * as SynchronizedRef from "effect/SynchronizedRef"
+import * as Policy from "../../policies/CircuitBreaker.ts"
+import { now } from "../../policies/Timeout.ts"
+import type { Breaker, Outcome, Status, Transition } from "../../services/CircuitBreaker.ts"
+import { CircuitOpen } from "../../ToolError.ts"
+import type * as Machine from "./machine.ts"
+import type { Settings } from "./settings.ts"
+
+export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
+/** What a store offers for one breaker. None of it fails: a store that cannot be reached decides on its own. */
+export interface Stored {
+  readonly check: Effect.Effect<Machine.Rejected | undefined>
+  /** Called where interruption is masked. */
+  readonly admit: (restore: Restore) => Effect.Effect<Machine.Verdict>
+  readonly record: (permit: Machine.Permit, outcome: Machine.Outcome) => Effect.Effect<void>
+  readonly status: Effect.Effect<Machine.Status>
+  readonly isolate: Effect.Effect<void, never, Scope.Scope>
+  readonly reset: Effect.Effect<void>
+  readonly snapshot: Effect.Effect<Machine.Snapshot>
+  readonly restore: (snapshot: Machine.Snapshot) => Effect.Effect<void>
+}
+
+/** Told of every change of mode. */
+export type Notify = (transition: Omit<Transition, "breaker">) => Effect.Effect<void>
+
+export type Make = (name: string, settings: Settings, notify: Notify) => Effect.Effect<Stored>
+
+/** For a store: the change from one state to another, as it is told. */
+export const transition = (from: Machine.Mode, to: Machine.State): Omit<Transition, "breaker"> => ({
+  from,
+  to: to.mode,
+  reason: to.reason,
+  counts: to.decidedBy,
+  lastFailure: to.lastFailure
+})
+
+const stateGauge = Metric.gauge("salvo_circuit_breaker_state", {
+  description: "0 closed, 1 half-open, 2 open, 3 isolated"
+})
+
+const transitions = Metric.counter("salvo_circuit_breaker_transitions", { incremental: true })
+
+const rejections = Metric.counter("salvo_circuit_breaker_rejections", { incremental: true })
+
+const levels = { Closed: 0, HalfOpen: 1, Open: 2, Isolated: 3 } as const
+
+const optional = (millis: number | undefined): Duration.Duration | undefined =>
+  millis === undefined ? undefined : Duration.millis(millis)
+
+const toStatus = ({ mode, retryAfterMillis, ...rest }: Machine.Status): Status => ({
+  mode,
+  retryAfter: optional(retryAfterMillis),
+  ...rest
+})
+
+const toOutcome = (outcome: Outcome): Machine.Outcome =>
+  outcome._tag === "Failure"
+    ? {
+        _tag: "Failure",
+        retryAfterMillis: outcome.retryAfter === undefined ? 0 : Duration.toMillis(outcome.retryAfter),
+        cause: outcome.cause,
+        group: outcome.group
+      }
+    : outcome
+
+/** Those who wait for the circuit to open: callers in a queue behind it. */
+const waiters = () => {
+  const waiting = new Set<() => void>()
+  const opened = Effect.async<void>((resume) => {
+    const wake = () => resume(Effect.void)
+    waiting.add(wake)
+    return Effect.sync(() => waiting.delete(wake))
+  })
+  const wake = () => {
+    for (const resume of waiting) resume()
+    waiting.clear()
+  }
+  return { opened, wake }
+}
+
+/** A permit whose outcome no era takes: of a call that is let through although the circuit is open. */
+const shadow = (startedAt: number): Machine.Permit => ({ era: -1, token: undefined, startedAt })
+
+const make = Effect.fnUntraced(function* (
+  name: string,
+  settings: Settings,
+  store: Make,
+  publish: (transition: Transition) => Effect.Effect<unknown>
+) {
+  const gauge = Metric.tagged(stateGauge, "breaker", name)
+  const moved = Metric.tagged(transitions, "breaker", name)
+  const turnedAway = Metric.tagged(rejections, "breaker", name)
+  const { opened, wake } = waiters()
+
+  const stored = yield* store(name, settings, (transition) =>
+    Effect.zipRight(
+      Effect.sync(() => {
+        if ((transition.to === "Open" || transition.to === "Isolated") && !settings.metricsOnly) wake()
+      }),
+      Effect.all(
+        [Metric.set(gauge, levels[transition.to]), Metric.increment(moved), publish({ breaker: name, ...transition })],
+        { discard: true }
+      )
+    )
+  )
+  yield* Metric.set(gauge, levels.Closed)
+  yield* Metric.incrementBy(moved, 0)
+
+  const refuse = ({ lastFailure, mode, retryAfterMillis }: Machine.Rejected): Effect.Effect<never, CircuitOpen> =>
+    Effect.zipRight(
+      Metric.increment(turnedAway),
+      Effect.fail(new CircuitOpen({ breaker: name, mode, retryAfter: optional(retryAfterMillis), lastFailure }))
+    )
+
+  const check = Effect.flatMap(stored.check, (rejected) => (rejected === undefined ? Effect.void : refuse(rejected)))
+
+  const admit: Breaker["admit"] = (restore) =>
+    Effect.flatMap(stored.admit(restore), (verdict) =>
+      verdict._tag === "Admitted"
+        ? Effect.succeed(verdict.permit)
+        : settings.metricsOnly
+          ? Effect.map(now, shadow)
+          : refuse(verdict)
+    )
+
+  const breaker: Breaker = {
+    name,
+    check: settings.metricsOnly ? Effect.void : check,
+    admit,
+    record: (permit, outcome) => stored.record(permit, toOutcome(outcome)),
+    opened: settings.metricsOnly ? Effect.never : opened,
+    state: Effect.map(stored.status, toStatus),
+    isolate: stored.isolate,
+    reset: stored.reset,
+    snapshot: stored.snapshot,
+    restore: stored.restore
+  }
+  return breaker
+})
+
+interface Known {
+  readonly breaker: Breaker
+  readonly settings: Settings
+  /** As it was first given: whoever comes with the very same need not be compared. */
+  readonly policy: Policy.CircuitBreakerPolicy | undefined
+}
+
+/** Two policies say the same where all they decide is the same. */
+const same = Equivalence.mapInput(Equivalence.string, (settings: Settings) => JSON.stringify(settings))
+
+/** One breaker per name, made when it is first asked for. */
+export const registry = (
+  store: Make,
+  publish: (transition: Transition) => Effect.Effect<unknown>
+): Effect.Effect<
+  (name: string, policy?: Policy.CircuitBreakerPolicy, lease?: Duration.Duration) => Effect.Effect<Breaker>
+> =>
+  Effect.map(SynchronizedRef.make(new Map<string, Known>()), (known) => {
+    const making = (name: string, settings: Settings, policy: Policy.CircuitBreakerPolicy | undefined) =>
+      SynchronizedRef.modifyEffect(known, (breakers) => {
+        const found = breakers.get(name)
+        return found === undefined
+          ? Effect.map(make(name, settings, store, publish), (breaker) => [
+              breaker,
+              new Map(breakers).set(name, { breaker, settings, policy })
+            ])
+          : Effect.succeed([found.breaker, breakers])
+      })
+    return Effect.fnUntraced(function* (name, policy, lease) {
+      const found = (yield* SynchronizedRef.get(known)).get(name)
+      if (found !== undefined && (policy === undefined || policy === found.policy)) return found.breaker
+      Policy.check(policy ?? {}, `CircuitBreaker ${JSON.stringify(name)}`)
+      const settings = yield* Policy.settings(policy ?? {}, lease)
+      if (found === undefined) return yield* making(name, settings, policy)
+      if (!same(found.settings, settings)) {
+        yield* Effect.logWarning(`The circuit breaker ${name} already has another policy, which stays`)
+      }
+      return found.breaker
+    })
+  })

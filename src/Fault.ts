@@ -48,7 +48,9 @@ export const Fault = Schema.Struct({
   transient: Schema.Boolean,
   tookEffect: TookEffect,
   /** How long the other side asked to be left alone. */
-  retryAfter: Schema.UndefinedOr(Schema.Duration)
+  retryAfter: Schema.UndefinedOr(Schema.Duration),
+  /** Whether it asked for fewer calls. */
+  throttled: Schema.optional(Schema.Boolean)
 })
 
 /**
@@ -82,6 +84,15 @@ const make = (transient: boolean, tookEffect: TookEffect, options: FaultOptions 
  * @category constructors
  */
 export const transient = (options?: FaultOptions): Fault => make(true, "maybe", options)
+
+/**
+ * The dependency asked for fewer calls and turned this one away: transient, and it did not take effect. Tried again
+ * after a longer first delay than other faults (`retry.throttled`).
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const throttled = (options?: FaultOptions): Fault => ({ ...make(true, "no", options), throttled: true })
 
 /**
  * It will fail the same way again, and did not take effect (unless said otherwise).
@@ -132,6 +143,8 @@ const modelStatus = new Set([400, 404, 405, 406, 409, 410, 413, 414, 415, 422])
 const transientStatus = new Set([408, 425, 429, 500, 502, 503, 504, 529])
 /** The request was turned away before anything was done with it. */
 const refusedStatus = new Set([425, 429])
+/** Too many requests. */
+const throttledStatus = new Set([429, 529])
 
 type Fields = Readonly<Record<string, unknown>>
 
@@ -169,7 +182,8 @@ export const retryAfterFromHeaders = (
 export const fromStatus = (status: number, headers: Readonly<Record<string, string | undefined>> = {}): Fault => {
   const retryAfter = Option.getOrUndefined(retryAfterFromHeaders(headers))
   if (transientStatus.has(status)) {
-    return transient({ tookEffect: refusedStatus.has(status) ? "no" : "maybe", retryAfter })
+    const fault = transient({ tookEffect: refusedStatus.has(status) ? "no" : "maybe", retryAfter })
+    return throttledStatus.has(status) ? { ...fault, throttled: true } : fault
   }
   if (modelStatus.has(status)) return model({ retryAfter })
   return permanent({ tookEffect: status >= 500 ? "maybe" : "no", retryAfter })

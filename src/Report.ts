@@ -9,7 +9,7 @@ import type { BatchResult } from "./BatchResult.ts"
 import * as Content from "./Content.ts"
 import * as RichBlocks from "./internal/richBlocks.ts"
 import { byteLength, cut, wellFormed } from "./internal/text.ts"
-import { describe } from "./internal/wording.ts"
+import { describe, readOutput } from "./internal/wording.ts"
 import * as Policy from "./policies/Policy.ts"
 import type * as Tool from "./Tool.ts"
 import type { Toolbox } from "./Toolbox.ts"
@@ -49,8 +49,8 @@ const plain = (encoded: unknown): string => {
   return encoded === undefined ? "" : JSON.stringify(encoded)
 }
 
-const shown = (text: string, bytes: number): string => {
-  const fitting = cut(wellFormed(text), bytes)
+const shown = (text: string, bytes: number, where = ""): string => {
+  const fitting = cut(wellFormed(text), bytes, where)
   return fitting.trim() === "" ? nothing : fitting
 }
 
@@ -62,13 +62,13 @@ const note = (block: Content.Block): ResultContent => ({
   )
 })
 
-const rich = (content: Content.Content, bytes: number): Array<ResultContent> => {
+const rich = (content: Content.Content, bytes: number, where: string): Array<ResultContent> => {
   let left = bytes
   const blocks = content.blocks.flatMap((block): Array<ResultContent> => {
     if (block.type === "text") {
       const text = typeof block["text"] === "string" ? block["text"] : ""
       if (text.trim() === "") return []
-      const kept = shown(text, Math.max(left, 1))
+      const kept = shown(text, Math.max(left, 1), where)
       left -= byteLength(kept)
       return [{ type: "text", text: kept }]
     }
@@ -77,7 +77,20 @@ const rich = (content: Content.Content, bytes: number): Array<ResultContent> => 
   return blocks.length === 0 ? [{ type: "text", text: nothing }] : blocks
 }
 
-const success = (result: Success, bytes: number, tool: Tool.Definition | undefined): string | Array<ResultContent> => {
+/** Where the model finds what it is not shown. */
+const keptWords = ({ spilled }: Success, toolbox: Toolbox | undefined): string => {
+  if (spilled === undefined) return ""
+  const reader = toolbox?.byName.has(readOutput) === true ? `; read it with ${readOutput}` : ""
+  return `; all ${spilled.characters} characters are kept under the key ${JSON.stringify(spilled.key)}${reader}`
+}
+
+const success = (
+  result: Success,
+  tool: Tool.Definition | undefined,
+  toolbox: Toolbox | undefined
+): string | Array<ResultContent> => {
+  const bytes = budget(toolbox, tool)
+  const where = keptWords(result, toolbox)
   const prefix =
     result.replaces === undefined
       ? undefined
@@ -93,18 +106,21 @@ const success = (result: Success, bytes: number, tool: Tool.Definition | undefin
           tool
         )}]`
   if (Content.isContent(result.encoded)) {
-    const blocks = rich(result.encoded, bytes)
+    const blocks = rich(result.encoded, bytes, where)
     return prefix === undefined ? blocks : [{ type: "text", text: prefix }, ...blocks]
   }
-  const text = shown(plain(result.encoded), bytes)
+  const text = shown(plain(result.encoded), bytes, where)
   return prefix === undefined ? text : `${prefix}\n${text}`
 }
 
 /** Only what happened is told of the replaced answer; what to do about it is settled. */
 const fallbackFault = { owner: "tool", transient: true, tookEffect: "no", retryAfter: undefined } as const
 
-const failureText = (result: Failure, tool: Tool.Definition | undefined): string =>
-  shown(describe(result, tool), Policy.defaults.maxOutputBytes)
+const failureText = (result: Failure, tool: Tool.Definition | undefined, toolbox: Toolbox | undefined): string => {
+  const alternative = tool?.alternative
+  const isThere = alternative !== undefined && toolbox?.byName.has(alternative) === true
+  return shown(describe(result, tool, isThere ? alternative : undefined), Policy.defaults.maxOutputBytes)
+}
 
 /**
  * One result as a `tool_result` block. With the toolbox, the wording knows what the tool does to the world and how
@@ -121,8 +137,8 @@ export const toolResult = (result: ToolResult, toolbox?: Toolbox): ToolResultBlo
     ...(typeof result.call.toolset_name === "string" ? { toolset_name: result.call.toolset_name } : {})
   } as const
   return result._tag === "Success"
-    ? { ...common, content: success(result, budget(toolbox, tool), tool) }
-    : { ...common, content: failureText(result, tool), is_error: true }
+    ? { ...common, content: success(result, tool, toolbox) }
+    : { ...common, content: failureText(result, tool, toolbox), is_error: true }
 }
 
 /**

@@ -130,6 +130,10 @@ export interface Definition<out Name extends string = string> {
   readonly inputSchema: JsonSchema
   readonly effects: Effects
   readonly policy: Policy.ToolPolicy<never, unknown>
+  /** What a call uses that only one call may use at a time; none where it uses no such thing. */
+  readonly resource: (input: unknown) => string | undefined
+  /** The name of the tool the model may use instead while this one's circuit is open. */
+  readonly alternative: string | undefined
   readonly failure: Schema.Schema<unknown, unknown>
   readonly output: Schema.Schema<unknown, unknown>
   /** From what the model wrote to what the handler takes. */
@@ -201,15 +205,16 @@ export type Failure<T extends Tool> = Types.Covariant.Type<T[TypeId]["_Failure"]
 export type Requirements<T extends Tool> = Types.Covariant.Type<T[TypeId]["_R"]>
 
 /**
- * The class `Tool.Service` makes: the tag of the handler, and the tool.
+ * The class `Tool.Service` makes: the tag of the handler, and the tool. `R` is what a tool needs that answers instead of
+ * it (`fallback: { tool }`).
  *
  * @since 0.1.0
  * @category models
  */
-export interface ServiceClass<Self, Name extends string, Input, Output, Failure>
+export interface ServiceClass<Self, Name extends string, Input, Output, Failure, R = never>
   extends
     Context.TagClass<Self, `salvo/Tool/${Name}`, Handler<Input, Output, Failure>>,
-    Tool<Name, Input, Output, Failure, Self> {
+    Tool<Name, Input, Output, Failure, Self | R> {
   /** Implements the tool. What the handler needs becomes the layer's requirement. */
   readonly layer: <R = never>(handler: Handler<Input, Output, Failure, R>) => Layer.Layer<Self, never, R>
   /** Implements the tool with a handler that takes some work to make, in a scope that lasts as long as the layer. */
@@ -222,7 +227,7 @@ export interface ServiceClass<Self, Name extends string, Input, Output, Failure>
  * @since 0.1.0
  * @category models
  */
-export interface Options<Input, InputEncoded, Output, OutputEncoded, Failure, FailureEncoded> {
+export interface Options<Input, InputEncoded, Output, OutputEncoded, Failure, FailureEncoded, R = unknown> {
   /** What the tool does and when to use it, for the model. */
   readonly description: string
   /** A schema of one object: the model calls tools with named arguments. */
@@ -232,7 +237,14 @@ export interface Options<Input, InputEncoded, Output, OutputEncoded, Failure, Fa
   /** The typed failure. Default: none. */
   readonly failure?: Schema.Schema<Failure, FailureEncoded> | undefined
   readonly effects: Effects
-  readonly policy?: Policy.ToolPolicy<Input, Output> | undefined
+  readonly policy?: Policy.ToolPolicy<Input, Output, R> | undefined
+  /**
+   * What a call uses that only one call may use at a time (a file, an account): calls with the same key run one after
+   * the other, in call order, over all tools and batches of a `ToolRunner`. Default: nothing.
+   */
+  readonly resource?: ((input: Input) => string | undefined) | undefined
+  /** The name of the tool the model may use instead while this one's circuit is open. Default: none. */
+  readonly alternative?: string | undefined
   /**
    * Who is to blame for a failure, whether it may be tried again and after how long. Default: network trouble by its
    * cause chain; any other failure is transient and may have taken effect, so that `read` and `idempotent` tools are
@@ -262,6 +274,8 @@ const checkBasics = (options: {
   readonly description: string
   readonly effects: Effects
   readonly policy?: Policy.ToolPolicy<never, unknown> | undefined
+  readonly resource?: unknown
+  readonly alternative?: unknown
 }): string => {
   const subject = `Tool ${JSON.stringify(options.name)}`
   if (!namePattern.test(options.name)) {
@@ -271,7 +285,24 @@ const checkBasics = (options: {
   if (!effectsKinds.has(options.effects)) {
     refuse(subject, "effects", options.effects, '"read", "idempotent" or "write"')
   }
-  Policy.check(options.policy ?? {}, subject)
+  const { alternative, effects, policy = {}, resource } = options
+  if (resource !== undefined && typeof resource !== "function") {
+    refuse(subject, "resource", resource, "a function from the input to a key, or undefined")
+  }
+  if (alternative !== undefined && (typeof alternative !== "string" || !namePattern.test(alternative))) {
+    refuse(subject, "alternative", alternative, "the name of another tool")
+  }
+  Policy.check(policy, subject)
+  for (const field of ["hedge", "cache"] as const) {
+    if (effects !== "read" && policy[field]) {
+      refuse(
+        subject,
+        `policy.${field}`,
+        policy[field],
+        `nothing where effects is ${JSON.stringify(effects)}: only a "read" may run twice`
+      )
+    }
+  }
   return subject
 }
 
@@ -302,10 +333,19 @@ const toIssues = (error: ParseResult.ParseIssue): ReadonlyArray<Issue> =>
  */
 export const Service =
   <Self>() =>
-  <const Name extends string, Input, InputEncoded, Output, OutputEncoded, Failure = never, FailureEncoded = never>(
+  <
+    const Name extends string,
+    Input,
+    InputEncoded,
+    Output,
+    OutputEncoded,
+    Failure = never,
+    FailureEncoded = never,
+    R = never
+  >(
     name: Name,
-    options: Options<Input, InputEncoded, Output, OutputEncoded, Failure, FailureEncoded>
-  ): ServiceClass<Self, Name, Input, Output, Failure> => {
+    options: Options<Input, InputEncoded, Output, OutputEncoded, Failure, FailureEncoded, R>
+  ): ServiceClass<Self, Name, Input, Output, Failure, R> => {
     const subject = checkBasics({ ...options, name })
     const tag = Context.Tag(`salvo/Tool/${name}`)<Self, Handler<Input, Output, Failure>>()
     const decode = ParseResult.decodeUnknown(options.input, { errors: "all" })
@@ -316,6 +356,8 @@ export const Service =
       inputSchema: inputSchema(options.input, subject),
       effects: options.effects,
       policy: options.policy ?? {},
+      resource: (input) => options.resource?.(input as Input),
+      alternative: options.alternative,
       // The runner only ever pairs these schemas with values of this very tool.
       failure: (options.failure ?? Schema.Never) as Schema.Schema<unknown, unknown>,
       output: options.output as Schema.Schema<unknown, unknown>,
@@ -348,7 +390,7 @@ export const Service =
       layerEffect,
       layer: <R = never>(handler: Handler<Input, Output, Failure, R>) =>
         layerEffect<never, never, R>(Effect.succeed(handler))
-    }) as unknown as ServiceClass<Self, Name, Input, Output, Failure> // `variance` carries types, no values.
+    }) as unknown as ServiceClass<Self, Name, Input, Output, Failure, R> // `variance` carries types, no values.
   }
 
 /**
@@ -364,6 +406,13 @@ export interface DynamicOptions<out Name extends string, out Failure, out R> {
   /** Answers with any JSON value, or with `Tool.content`. */
   readonly handler: Handler<Readonly<Record<string, unknown>>, unknown, Failure, R>
   readonly policy?: Policy.ToolPolicy<Readonly<Record<string, unknown>>, unknown> | undefined
+  /**
+   * What a call uses that only one call may use at a time (a file, an account): calls with the same key run one after
+   * the other, in call order, over all tools and batches of a `ToolRunner`. Default: nothing.
+   */
+  readonly resource?: ((input: Readonly<Record<string, unknown>>) => string | undefined) | undefined
+  /** The name of the tool the model may use instead while this one's circuit is open. Default: none. */
+  readonly alternative?: string | undefined
   readonly classify?: ((failure: unknown) => Fault.Fault) | undefined
   readonly describe?: ((failure: unknown) => string) | undefined
 }
@@ -393,6 +442,9 @@ export const dynamic = <const Name extends string, Failure = never, R = never>(
       inputSchema: shown,
       effects: options.effects,
       policy: options.policy ?? {},
+      // Only inputs that fit the schema, an object's, come here.
+      resource: (input) => options.resource?.(input as Readonly<Record<string, unknown>>),
+      alternative: options.alternative,
       failure: Schema.Unknown,
       output: Schema.Unknown,
       decode: validate,

@@ -14,7 +14,9 @@ import * as ToolError from "./ToolError.ts"
 import type { Toolbox } from "./Toolbox.ts"
 
 /**
- * Where a success came from: the handler (`executed`), or its `fallback` after the handler failed.
+ * Where a success came from: the handler (`executed`; a second execution of it that was faster, `hedge`), an identical
+ * call of the same batch (`coalesced`), the `cache`, the `journal` of an earlier run, or the `fallback` after the
+ * handler failed.
  *
  * @since 0.1.0
  * @category models
@@ -26,6 +28,20 @@ export const Source = Schema.Literal("executed", "journal", "coalesced", "cache"
  * @category models
  */
 export type Source = typeof Source.Type
+
+/**
+ * Where the whole of an output is kept that is longer than the model is shown: under `key` in the `OutputStore`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Spilled = Schema.Struct({ key: Schema.String, characters: Schema.Number })
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Spilled extends Schema.Schema.Type<typeof Spilled> {}
 
 /**
  * @since 0.1.0
@@ -44,6 +60,7 @@ export interface Success<out Output = unknown> {
   readonly source: Source
   /** What the fallback stands in for. */
   readonly replaces?: ToolError.ToolError | undefined
+  readonly spilled?: Spilled | undefined
 }
 
 /**
@@ -113,7 +130,8 @@ export const schemaOf = <T extends Tool.Tool>(tool: T): Schema.Schema<ToolResult
       output: tool.definition.output,
       encoded: Schema.Unknown,
       source: Source,
-      replaces: Schema.optional(Schema.UndefinedOr(error))
+      replaces: Schema.optional(Schema.UndefinedOr(error)),
+      spilled: Schema.optional(Schema.UndefinedOr(Spilled))
     }),
     Schema.TaggedStruct("Failure", { ...common, error, fault: Fault })
     // The definition's schemas are those of the tool's type.

@@ -72,7 +72,7 @@ const answers: ReadonlyArray<readonly [string, RequestListener, Fault.Fault]> = 
   [
     "429 was turned away, and names when to come back",
     status(429, { "retry-after": "3" }),
-    Fault.transient({ tookEffect: "no", retryAfter: "3 seconds" })
+    Fault.throttled({ retryAfter: "3 seconds" })
   ],
   [
     "a Retry-After date counts from the answer's own Date, whatever our clock says",

@@ -110,7 +110,7 @@ class HostileRead extends Tool.Service<HostileRead>()("hostile_read", { ...hosti
 class HostileIdempotent extends Tool.Service<HostileIdempotent>()("hostile_idempotent", {
   ...hostileOptions,
   effects: "idempotent",
-  policy: { ...policy, concurrency: 2 }
+  policy: { ...policy, bulkhead: 2 }
 }) {}
 
 class HostileWrite extends Tool.Service<HostileWrite>()("hostile_write", {

@@ -33,7 +33,7 @@ class Anything extends Tool.Service<Anything>()("anything", {
   input: Schema.Struct({}),
   output: Schema.Unknown,
   effects: "write",
-  policy: { ...policy, concurrency: 1 }
+  policy: { ...policy, bulkhead: 1 }
 }) {}
 
 class Stale extends Tool.Service<Stale>()("stale", {

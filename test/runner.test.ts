@@ -283,7 +283,7 @@ class Single extends Tool.Service<Single>()("single", {
   input: Schema.Struct({}),
   output: Schema.Unknown,
   effects: "read",
-  policy: { concurrency: 1, timeout: { attempt: "1 second", total: "2500 millis" }, retry: false }
+  policy: { bulkhead: 1, coalesce: false, timeout: { attempt: "1 second", total: "2500 millis" }, retry: false }
 }) {}
 
 describe("retry", () => {

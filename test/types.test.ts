@@ -130,9 +130,9 @@ describe("definitions", () => {
       /policy\.retry\.times is the number 0\.5/
     ],
     [
-      "concurrency 0",
-      () => Toolbox.withPolicy(toolbox, { concurrency: 0 }),
-      /Toolbox: policy\.concurrency is the number 0; it takes a whole number of 1 or more/
+      "a bulkhead of 0",
+      () => Toolbox.withPolicy(toolbox, { bulkhead: 0 }),
+      /Toolbox: policy\.bulkhead\.limit is the number 0; it takes a whole number of 1 or more/
     ],
     ["an input that is no object", () => Tool.Service()("t", { ...base, input: Schema.String }), /input is a schema/]
   ]

@@ -1,16 +1,20 @@
-/** Who waits for whom in a batch: edges from `dependsOn`, and the calls that can never start. Pure. */
+/** Who waits for whom in a batch: edges from `dependsOn` and shared resources, and the calls that can never start. Pure. */
 import * as Graph from "effect/Graph"
 import type { ToolCall } from "../ToolCall.ts"
 import * as ToolError from "../ToolError.ts"
 
 export interface Dependencies {
-  /** For each call, the positions of the calls it waits for. */
+  /** For each call, the positions of the calls it needs to succeed. */
   readonly needs: ReadonlyArray<ReadonlyArray<number>>
-  /** For each call, the positions of the calls that wait for it. */
-  readonly neededBy: ReadonlyArray<ReadonlyArray<number>>
+  /** For each call, how many calls have to land before it starts. */
+  readonly unmet: ReadonlyArray<number>
+  /** For each call, the positions of the calls that wait for it to land. */
+  readonly awaitedBy: ReadonlyArray<ReadonlyArray<number>>
   /** Calls that fail before anything of theirs runs. */
-  readonly refused: ReadonlyMap<number, ToolError.UnresolvedReference | ToolError.DependencyCycle>
+  readonly refused: ReadonlyMap<number, Refusal>
 }
+
+type Refusal = ToolError.UnresolvedReference | ToolError.DependencyCycle
 
 const none: ReadonlyArray<number> = []
 
@@ -53,12 +57,42 @@ const cycleThrough = (start: number, needs: ReadonlyArray<ReadonlyArray<number>>
   return [start]
 }
 
-/** O(V + E); a batch without dependencies costs one pass. */
-export const analyse = (calls: ReadonlyArray<ToolCall>): Dependencies => {
-  const refused = new Map<number, ToolError.UnresolvedReference | ToolError.DependencyCycle>()
-  if (!calls.some((call) => (call.dependsOn?.length ?? 0) > 0)) {
-    return { needs: calls.map(() => none), neededBy: calls.map(() => none), refused }
+/** The calls in an order in which every call comes after those it needs, and otherwise in call order. */
+const inOrder = (needs: ReadonlyArray<ReadonlyArray<number>>, refused: ReadonlyMap<number, unknown>) => {
+  const order: Array<number> = []
+  const seen = new Set<number>()
+  needs.forEach((_, start) => {
+    const stack = [start]
+    for (let at = stack.at(-1); at !== undefined; at = stack.at(-1)) {
+      const open = seen.has(at) ? [] : (needs[at] ?? none).filter((need) => !seen.has(need) && !refused.has(need))
+      if (open.length > 0 && !refused.has(at)) {
+        stack.push(...open.toReversed())
+      } else {
+        stack.pop()
+        if (!seen.has(at)) order.push(at)
+        seen.add(at)
+      }
+    }
+  })
+  return order
+}
+
+/** Each call after the last one before it that uses the same resource; whether that one succeeds does not matter. */
+const afterSameResource = (order: ReadonlyArray<number>, resources: ReadonlyArray<string | undefined>) => {
+  const last = new Map<string, number>()
+  const after = new Map<number, number>()
+  for (const i of order) {
+    const resource = resources[i]
+    if (resource === undefined) continue
+    const before = last.get(resource)
+    if (before !== undefined) after.set(i, before)
+    last.set(resource, i)
   }
+  return after
+}
+
+const edges = (calls: ReadonlyArray<ToolCall>, refused: Map<number, Refusal>): ReadonlyArray<ReadonlyArray<number>> => {
+  if (!calls.some((call) => (call.dependsOn?.length ?? 0) > 0)) return calls.map(() => none)
   const positions = positionsById(calls)
   const needs: Array<Array<number>> = calls.map((call, i) => {
     const targets = new Set<number>()
@@ -75,18 +109,37 @@ export const analyse = (calls: ReadonlyArray<ToolCall>): Dependencies => {
       for (const target of targets) Graph.addEdge(mutable, i, target, undefined)
     })
   })
-  if (!Graph.isAcyclic(graph)) {
-    for (const component of Graph.stronglyConnectedComponents(graph)) {
-      const inside = new Set(component)
-      for (const node of component) {
-        if (component.length > 1 || needs[node]?.includes(node)) {
-          const cycle = cycleThrough(node, needs, inside)
-          refused.set(node, new ToolError.DependencyCycle({ cycle: cycle.map((i) => calls[i]?.id ?? "") }))
-        }
+  if (Graph.isAcyclic(graph)) return needs
+  for (const component of Graph.stronglyConnectedComponents(graph)) {
+    const inside = new Set(component)
+    for (const node of component) {
+      if (component.length > 1 || needs[node]?.includes(node)) {
+        const cycle = cycleThrough(node, needs, inside)
+        refused.set(node, new ToolError.DependencyCycle({ cycle: cycle.map((i) => calls[i]?.id ?? "") }))
       }
     }
   }
-  const neededBy: Array<Array<number>> = calls.map(() => [])
-  needs.forEach((targets, i) => targets.forEach((target) => neededBy[target]?.push(i)))
-  return { needs, neededBy, refused }
+  return needs
+}
+
+/**
+ * O(V + E); a batch without dependencies costs one pass. `resources` are what calls use one at a time, in call order
+ * (but never against what they need).
+ */
+export const analyse = (
+  calls: ReadonlyArray<ToolCall>,
+  resources: ReadonlyArray<string | undefined> = []
+): Dependencies => {
+  const refused = new Map<number, Refusal>()
+  const needs = edges(calls, refused)
+  const after = resources.some((resource) => resource !== undefined)
+    ? afterSameResource(inOrder(needs, refused), resources)
+    : new Map<number, number>()
+  const awaits = needs.map((targets, i) => {
+    const before = after.get(i)
+    return before === undefined || targets.includes(before) ? targets : [...targets, before]
+  })
+  const awaitedBy: Array<Array<number>> = calls.map(() => [])
+  awaits.forEach((targets, i) => targets.forEach((target) => awaitedBy[target]?.push(i)))
+  return { needs, unmet: awaits.map((targets) => targets.length), awaitedBy, refused }
 }

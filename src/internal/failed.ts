@@ -84,7 +84,8 @@ const describe = (
 
 const unreadable = { name: "unreadable", code: undefined, detail: "The thrown value throws when it is read" }
 
-const defect = (definition: Tool.Definition, thrown: unknown): Effect.Effect<Failed> =>
+/** What a handler, or a function of a tool's definition, threw. It is logged and named. */
+export const fromThrown = (definition: Tool.Definition, thrown: unknown): Effect.Effect<Failed> =>
   Effect.gen(function* () {
     const id = yield* correlationId
     const described = yield* Effect.try({ try: () => describe(thrown), catch: () => unreadable }).pipe(Effect.merge)
@@ -109,15 +110,15 @@ const defect = (definition: Tool.Definition, thrown: unknown): Effect.Effect<Fai
  */
 export const fromCause = (definition: Tool.Definition, cause: Cause.Cause<unknown>): Effect.Effect<Failed> => {
   const died = Cause.dieOption(cause)
-  if (Option.isSome(died)) return defect(definition, died.value)
+  if (Option.isSome(died)) return fromThrown(definition, died.value)
   const failure = Cause.failureOption(cause)
   if (Option.isSome(failure)) {
     return Effect.sync((): Failed => ({
       error: ToolError.toolFailure(failure.value),
       fault: classified(definition, failure.value)
-    })).pipe(Effect.catchAllDefect((thrown) => defect(definition, thrown)))
+    })).pipe(Effect.catchAllDefect((thrown) => fromThrown(definition, thrown)))
   }
-  return defect(definition, new Error("The handler interrupted itself"))
+  return fromThrown(definition, new Error("The handler interrupted itself"))
 }
 
 /** An output that cannot be used, with its details in the log. */

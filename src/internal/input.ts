@@ -32,7 +32,14 @@ const notAnObject = (input: unknown) =>
 /** A schema that throws or dies on an input has refused it. */
 const crashed = () => invalid([{ path: [], message: "The input cannot be read with the tool's schema" }])
 
-const decodeObject = (definition: Tool.Definition, input: object): Decoded => {
+/** The arguments the model wrote: an object, or the JSON text of one. */
+export const read = (input: unknown): Either.Either<object, Refused> =>
+  Either.flatMap(typeof input === "string" ? parse(input) : Either.right(input), (value) =>
+    Predicate.isRecord(value) ? Either.right(value) : Either.left(notAnObject(value))
+  )
+
+/** Checks and decodes the arguments by the tool's schema. */
+export const decode = (definition: Tool.Definition, input: object): Decoded => {
   const decoded = Either.try({ try: () => definition.decode(input), catch: crashed })
   if (Either.isLeft(decoded)) return Either.left(decoded.left)
   return Either.isEither(decoded.right)
@@ -41,11 +48,4 @@ const decodeObject = (definition: Tool.Definition, input: object): Decoded => {
         Effect.mapError(invalid),
         Effect.catchAllDefect(() => Effect.fail(crashed()))
       )
-}
-
-/** Reads, checks and decodes an input: an object, or the JSON text of one. */
-export const decode = (definition: Tool.Definition, input: unknown): Decoded => {
-  const value = typeof input === "string" ? parse(input) : Either.right(input)
-  if (Either.isLeft(value)) return value
-  return Predicate.isRecord(value.right) ? decodeObject(definition, value.right) : Either.left(notAnObject(value.right))
 }

@@ -61,11 +61,13 @@ const tail = (text: string, bytes: number): string => {
 const fits = (text: string, bytes: number): boolean =>
   text.length * 3 <= bytes || (text.length <= bytes && encoder.encode(text).length <= bytes)
 
-/** Keeps head and tail, two to one, and says between them how much was left out. */
-export const cut = (text: string, bytes: number): string => {
+export const exceeds = (text: string, bytes: number): boolean => !fits(text, bytes)
+
+/** Keeps head and tail, two to one, and says between them how much was left out, and `where` the whole of it is. */
+export const cut = (text: string, bytes: number, where = ""): string => {
   if (fits(text, bytes)) return text
   const start = head(text, Math.ceil((bytes * 2) / 3))
   const end = tail(text, Math.floor(bytes / 3))
   const left = text.length - start.length - end.length
-  return `${start}\n[… ${left} characters left out: the answer was over ${bytes} bytes …]\n${end}`
+  return `${start}\n[… ${left} characters left out: the answer was over ${bytes} bytes${where} …]\n${end}`
 }

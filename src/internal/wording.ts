@@ -2,7 +2,7 @@
 import * as Duration from "effect/Duration"
 import type { TookEffect } from "../Fault.ts"
 import type * as Tool from "../Tool.ts"
-import type { Issue } from "../ToolError.ts"
+import type { CircuitOpen, Issue } from "../ToolError.ts"
 import type { Failure } from "../ToolResult.ts"
 import { clip, isSecretName, withoutSecrets } from "./text.ts"
 
@@ -80,7 +80,7 @@ const describeObject = (failure: object): string => {
 }
 
 /** A failure's own words where it has any; a hostile one that throws when read is left unnamed. */
-const describeFailure = (failure: unknown, tool: Tool.Definition | undefined): string => {
+export const describeFailure = (failure: unknown, tool: Tool.Definition | undefined): string => {
   try {
     const own = tool?.describe(failure)
     if (typeof own === "string" && own.trim() !== "") return own
@@ -116,7 +116,22 @@ const nearestWords = (nearest: ReadonlyArray<string>): string =>
     ? "Use only the tools you were given."
     : `Did you mean ${nearest.map((name) => `"${name}"`).join(" or ")}?`
 
-const words = (failure: Failure, tool: Tool.Definition | undefined): string => {
+/** The tool that reads what is kept of outputs too long to show. */
+export const readOutput = "read_output"
+
+const circuitWords = (error: CircuitOpen, alternative: string | undefined): string => {
+  const why =
+    error.mode === "Isolated"
+      ? "the service behind this tool has been taken out of use for now"
+      : error.mode === "HalfOpen"
+        ? "the service behind this tool has been failing and is just being tried again"
+        : "the service behind this tool has been failing and is left alone for now"
+  const instead = alternative === undefined ? "" : ` Use ${JSON.stringify(alternative)} instead.`
+  const wait = waitWords(error.retryAfter)
+  return `Not executed: ${why}.${wait}${instead}${wait === "" && instead === "" ? " Go on without it, or call it again later." : ""}`
+}
+
+const words = (failure: Failure, tool: Tool.Definition | undefined, alternative: string | undefined): string => {
   const { error, fault } = failure
   const effects = tool?.effects
   const took = effectWords(fault.tookEffect, effects)
@@ -144,7 +159,7 @@ const words = (failure: Failure, tool: Tool.Definition | undefined): string => {
     case "Timeout":
       return `Timed out: no answer within ${seconds(error.after)}.${triesWords(failure.attempts)}${took === "" ? laterWords : took}`
     case "CircuitOpen":
-      return `Not executed: the service behind this tool has been failing and is left alone for now.${waitWords(error.retryAfter) || " Go on without it, or call it again later."}`
+      return circuitWords(error, alternative)
     case "BulkheadFull":
       return "Not executed: the tool was busy with other calls all the time. Call it again later, or call it less often at once."
     case "RateLimited":
@@ -162,7 +177,8 @@ const words = (failure: Failure, tool: Tool.Definition | undefined): string => {
   }
 }
 
-export const describe = (failure: Failure, tool: Tool.Definition | undefined): string => {
-  const said = words(failure, tool)
+/** `alternative` is a tool that is there to be used instead. */
+export const describe = (failure: Failure, tool: Tool.Definition | undefined, alternative?: string): string => {
+  const said = words(failure, tool, alternative)
   return failure.error._tag === "InvalidInput" ? said : withoutSecrets(clip(said, maxText))
 }

@@ -5,15 +5,24 @@
  * @since 0.1.0
  */
 import * as Arr from "effect/Array"
+import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Record from "effect/Record"
 import * as Schedule from "effect/Schedule"
+import * as Failed from "../internal/failed.ts"
+import type { Job, Restore } from "../internal/job.ts"
+import type { Outcome } from "../services/CircuitBreaker.ts"
+import type { CircuitOpen } from "../ToolError.ts"
+import { describeFailure } from "../internal/wording.ts"
+import { clip, withoutSecrets } from "../internal/text.ts"
 import { checkAgainst } from "../internal/definition.ts"
 import { CircuitBreakerData } from "../internal/policyData.ts"
-import { maxMillis, type Settings } from "../internal/breaker/settings.ts"
+import { defaultWindow, maxMillis, type Settings } from "../internal/breaker/settings.ts"
 
 /**
  * When a closed circuit opens: whichever of the named conditions holds first. All rates are compared with "at or
@@ -49,7 +58,7 @@ export interface TripPolicy {
 export interface ProbePolicy {
   /** How many probes have to come back before the circuit closes. Default: 1. */
   readonly count?: number | undefined
-  /** How many of them may fail. One more opens the circuit again at once. Default: 0. */
+  /** How many of them may fail: fewer than all. One more opens the circuit again at once. Default: 0. */
   readonly mayFail?: number | undefined
   /** How many may run at the same time. Default: `count`. */
   readonly atOnce?: number | undefined
@@ -130,7 +139,7 @@ export const settings = (
     const trip = tripOf(policy.trip)
     const probes = typeof policy.probes === "number" ? { count: policy.probes } : (policy.probes ?? {})
     const count = probes.count ?? 1
-    const window = trip.window ?? { calls: 100 }
+    const window = trip.window ?? { calls: defaultWindow }
     return {
       consecutive: trip.consecutive ?? 0,
       failureRate: trip.failureRate ?? never,
@@ -172,7 +181,7 @@ export const resolve = (
  *
  * @internal
  */
-export const check = (policy: CircuitBreakerPolicy, subject: string): void =>
+export const checkPolicy = (policy: CircuitBreakerPolicy, subject: string): void =>
   checkAgainst(CircuitBreakerData, checkable(policy), subject, "circuitBreaker")
 
 /** The policy in the one shape its schema knows. */
@@ -180,3 +189,62 @@ export const checkable = (policy: CircuitBreakerPolicy) => ({
   ...policy,
   probes: typeof policy.probes === "number" ? { count: policy.probes } : policy.probes
 })
+
+const refused = (job: Job) => (error: CircuitOpen) => Failed.of(error, job.definition)
+
+/**
+ * Fails where the circuit lets nothing through now.
+ *
+ * @internal
+ */
+export const check = (job: Job): Effect.Effect<void, Failed.Failed> =>
+  job.guards.breaker === undefined ? Effect.void : Effect.mapError(job.guards.breaker.check, refused(job))
+
+const shownCause = 200
+
+/** A word on a failure for the log, in one line and without secrets. */
+const causeOf = ({ error }: Failed.Failed): string => {
+  const text =
+    error._tag === "ToolFailure" ? describeFailure(error.failure, undefined) : `${error._tag}: ${error.message}`
+  return withoutSecrets(clip(text.replaceAll(/\s+/g, " "), shownCause))
+}
+
+/**
+ * What an execution says of the dependency. Only the tool's own faults count against it: not those of the model or of
+ * the runner, not an interruption, and not the deadline of a call or batch that began long before.
+ */
+const outcomeOf = (job: Job, exit: Exit.Exit<unknown, Failed.Failed>, group: string): Outcome => {
+  if (Exit.isSuccess(exit)) return { _tag: "Success" }
+  const failed = Option.getOrUndefined(Cause.failureOption(exit.cause))
+  if (failed === undefined || failed.fault.owner !== "tool") return { _tag: "Ignored" }
+  if (failed.error._tag === "Timeout" && failed.error.kind !== "attempt" && failed.error.kind !== "idle") {
+    return { _tag: "Ignored" }
+  }
+  return { _tag: "Failure", retryAfter: failed.fault.retryAfter, cause: causeOf(failed), group }
+}
+
+const unrecorded = () => Effect.void
+
+/**
+ * Lets one execution through, and gives what has to be told of its exit. Called where interruption is masked; where the
+ * circuit lets nothing through, `leave` is run.
+ *
+ * @internal
+ */
+export const acquire = (
+  job: Job,
+  leave: Effect.Effect<void>,
+  restore: Restore
+): Effect.Effect<(exit: Exit.Exit<unknown, Failed.Failed>) => Effect.Effect<void>, Failed.Failed> => {
+  const { breaker } = job.guards
+  if (breaker === undefined) return Effect.succeed(unrecorded)
+  return breaker.admit(restore).pipe(
+    Effect.mapError(refused(job)),
+    Effect.onError(() => leave),
+    Effect.map((permit) => {
+      // Parallel calls of a batch meet the same trouble at the same time; their next attempts are a trouble of their own.
+      const group = `${job.batchId}/${job.progress.attempts + 1}`
+      return (exit) => breaker.record(permit, outcomeOf(job, exit, group))
+    })
+  )
+}

@@ -1,47 +1,84 @@
 /**
- * The answer of last resort: when the call has failed for good, the tool's `fallback` may still give one, within the
- * attempt timeout. Its answer is marked as a fallback, in the result and to the model. It is not asked after an
- * interruption, nor when the batch's time is up, nor for what the model got wrong: then the model has to know.
+ * The answer of last resort: when the call has failed for good, the tool's `fallback` may still give one: an effect, a
+ * value, or another tool under its own policy. Its answer is marked as a fallback, in the result and to the model. It
+ * is not asked after an interruption, nor when the batch's time is up, nor for what the model got wrong: then the model
+ * has to know.
  *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import { type Answer, type Job, leaked, work } from "../internal/attempt.ts"
+import { answer, leaked, work } from "../internal/attempt.ts"
 import type { Failed } from "../internal/failed.ts"
+import type { Answer, Job } from "../internal/job.ts"
+import type { ToolError } from "../ToolError.ts"
+import type { FallbackPolicy, FallbackTool } from "./PolicyData.ts"
 import * as Timeout from "./Timeout.ts"
+
+type Fallback = FallbackPolicy<never, unknown, unknown>
 
 const applies = ({ error, fault }: Failed): boolean =>
   fault.owner !== "run" && fault.owner !== "model" && !(error._tag === "Timeout" && error.kind === "batch")
 
-/**
- * Gives the fallback's answer, or the failure it could not replace.
- *
- * @since 0.1.0
- * @category combinators
- */
-export const answer = (job: Job, input: unknown, failed: Failed): Effect.Effect<Answer, Failed> => {
-  const { fallback } = job.definition.policy
-  if (fallback === undefined || !applies(failed)) return Effect.fail(failed)
-  const asked = Effect.gen(function* () {
+/** The effect of a fallback runs like a handler: in a fiber of its own, within the attempt's time. */
+const fromEffect = (
+  job: Job,
+  input: unknown,
+  fallback: (input: never, error: ToolError) => Effect.Effect<unknown, unknown>,
+  failed: Failed
+) =>
+  Effect.gen(function* () {
     const left = job.batchDeadline - (yield* Timeout.now)
-    const handler = work({ ...job, handler: (given) => fallback(given, failed.error) }, input, {
+    const asked = { definition: job.definition, handler: (given: never) => fallback(given, failed.error) }
+    const call = {
       id: job.call.id,
       attempt: 1,
       idempotencyKey: job.idempotencyKey,
       dependencies: job.dependencies,
       progress: () => Effect.void
-    })
+    }
     const limits: Timeout.Limits = {
       millis: Math.min(job.policy.attemptMillis, left),
       kind: "attempt",
       idleMillis: Number.POSITIVE_INFINITY,
+      graceMillis: job.policy.graceMillis,
       lastSign: () => 0
     }
-    const hooks = { onStart: () => {}, onEnd: Effect.void, onLeak: leaked(job) }
-    const exit = yield* Effect.uninterruptibleMask((restore) => Timeout.execute(handler, limits, hooks, restore))
-    // Whatever went wrong with the fallback, the failure it was to replace stands.
+    const hooks = { onStart: () => {}, onDone: () => {}, onEnd: Effect.void, onLeak: leaked(job) }
+    const exit = yield* Effect.uninterruptibleMask((restore) =>
+      Timeout.execute(work(asked, input, call, "fallback"), limits, hooks, restore)
+    )
     return Exit.isSuccess(exit) ? exit.value : yield* Effect.fail(failed)
   })
-  return Effect.catchAll(asked, () => Effect.fail(failed))
+
+/** The other tool's answer, under its own policy, read as this tool's. */
+const fromTool = (job: Job, input: unknown, { input: makeInput, tool }: FallbackTool<never, unknown, unknown>) =>
+  // The call's own input, if nothing else is said: the two tools then take the same.
+  Effect.suspend(() => job.instead(tool, makeInput === undefined ? job.call.input : makeInput(input as never))).pipe(
+    Effect.flatMap(({ output }) => answer(job.definition, output, "fallback"))
+  )
+
+const ask = (job: Job, input: unknown, fallback: Fallback, failed: Failed) => {
+  if (typeof fallback === "function") return fromEffect(job, input, fallback, failed)
+  return "value" in fallback ? answer(job.definition, fallback.value, "fallback") : fromTool(job, input, fallback)
+}
+
+/**
+ * Runs `run`, and gives the fallback's answer where it fails, or the failure it could not replace.
+ *
+ * @internal
+ */
+export const around = (job: Job, input: unknown, run: Effect.Effect<Answer, Failed>): Effect.Effect<Answer, Failed> => {
+  const { fallback } = job.definition.policy
+  if (fallback === undefined) return run
+  return Effect.catchAll(run, (failed) =>
+    applies(failed)
+      ? ask(job, input, fallback, failed).pipe(
+          Effect.map((answer): Answer => ({ ...answer, replaces: failed.error })),
+          // Whatever went wrong with the fallback, the failure it was to replace stands.
+          Effect.catchAll(() => Effect.fail(failed)),
+          Effect.catchAllDefect(() => Effect.fail(failed))
+        )
+      : Effect.fail(failed)
+  )
 }

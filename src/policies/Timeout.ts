@@ -6,10 +6,11 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as ToolError from "../ToolError.ts"
@@ -23,14 +24,6 @@ import * as ToolError from "../ToolError.ts"
 export const now: Effect.Effect<number> = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos) / 1e6)
 
 /**
- * How long a handler has to stop after it was interrupted before it counts as leaked.
- *
- * @since 0.1.0
- * @category models
- */
-export const grace: Duration.Duration = Duration.seconds(1)
-
-/**
  * What one execution is held to. Milliseconds, `Infinity` for none.
  *
  * @since 0.1.0
@@ -41,6 +34,8 @@ export interface Limits {
   /** Which deadline `millis` stands for. */
   readonly kind: "attempt" | "total" | "batch"
   readonly idleMillis: number
+  /** How long the handler has to stop once it was interrupted before it counts as leaked. */
+  readonly graceMillis: number
   /** When the execution last gave a sign of life, on the monotonic clock. */
   readonly lastSign: () => number
 }
@@ -65,12 +60,16 @@ const bounded = <A>(wait: Effect.Effect<A>, limits: Limits): Effect.Effect<A, To
 }
 
 /** Interrupts without waiting, and says so where the handler does not stop within the grace period. */
-const abandon = <A, E>(fiber: Fiber.RuntimeFiber<A, E>, onLeak: Effect.Effect<void>): Effect.Effect<void> =>
+const abandon = <A, E>(
+  fiber: Fiber.RuntimeFiber<A, E>,
+  { graceMillis }: Limits,
+  onLeak: Hooks<A, E>["onLeak"]
+): Effect.Effect<void> =>
   Effect.zipRight(
     Fiber.interruptFork(fiber),
     Fiber.await(fiber).pipe(
-      Effect.timeoutOption(grace),
-      Effect.flatMap((ended) => (Option.isNone(ended) ? onLeak : Effect.void)),
+      Effect.timeoutOption(Duration.millis(graceMillis)),
+      Effect.flatMap((ended) => (Option.isNone(ended) ? onLeak(Effect.asVoid(Fiber.await(fiber))) : Effect.void)),
       Effect.interruptible,
       Effect.forkDaemon,
       Effect.asVoid
@@ -84,10 +83,12 @@ const abandon = <A, E>(fiber: Fiber.RuntimeFiber<A, E>, onLeak: Effect.Effect<vo
 export interface Hooks<A, E> {
   /** Handed the handler's fiber. */
   readonly onStart: (fiber: Fiber.RuntimeFiber<A, E>) => void
+  /** Handed the handler's fiber when its caller has an answer, or waits no longer but for an interruption. */
+  readonly onDone: (fiber: Fiber.RuntimeFiber<A, E>) => void
   /** Run when the handler has really ended, however late. */
   readonly onEnd: Effect.Effect<void>
-  /** Run where the handler is still running after the grace period. */
-  readonly onLeak: Effect.Effect<void>
+  /** Run where the handler is still running after the grace period, with an effect that waits for its end. */
+  readonly onLeak: (ended: Effect.Effect<void>) => Effect.Effect<void>
 }
 
 /**
@@ -106,5 +107,10 @@ export const execute = <A, E>(
 ): Effect.Effect<Exit.Exit<A, E>, ToolError.Timeout> =>
   Effect.flatMap(Effect.forkDaemon(Effect.ensuring(Effect.interruptible(handler), hooks.onEnd)), (fiber) => {
     hooks.onStart(fiber)
-    return restore(bounded(Fiber.await(fiber), limits)).pipe(Effect.onError(() => abandon(fiber, hooks.onLeak)))
+    return restore(bounded(Fiber.await(fiber), limits)).pipe(
+      Effect.onExit((exit) => {
+        if (Exit.isSuccess(exit) || !Cause.isInterrupted(exit.cause)) hooks.onDone(fiber)
+        return Exit.isSuccess(exit) ? Effect.void : abandon(fiber, limits, hooks.onLeak)
+      })
+    )
   })

@@ -66,13 +66,16 @@ export class RenderReport extends Tool.Service<RenderReport>()("render_report", 
       : "the report program could not be started"
 }) {}
 
+/** Both refund tools talk to one server: what one finds out about it, the other knows. */
+const payments = { name: "payments" }
+
 export class RefundOrder extends Tool.Service<RefundOrder>()("refund_order", {
   description: "Pays money of an order back to the customer. Check list_refunds first if you are not sure.",
   input: Schema.Struct({ order: Schema.NonEmptyString, amount: Schema.Positive }),
   output: Refund,
   failure: Actions.RefundFailed,
   effects: "write",
-  policy: { timeout: "2 seconds" },
+  policy: { timeout: "2 seconds", circuitBreaker: payments },
   classify: Fault.http
 }) {}
 
@@ -81,7 +84,8 @@ export class ListRefunds extends Tool.Service<ListRefunds>()("list_refunds", {
   input: Schema.Struct({ order: Schema.NonEmptyString }),
   output: Schema.Array(Refund),
   failure: Actions.RefundsUnavailable,
-  effects: "read"
+  effects: "read",
+  policy: { circuitBreaker: payments }
 }) {}
 
 export const toolbox = Toolbox.make(

@@ -3,4 +3,6 @@
  *
  * @since 0.1.0
  */
-export {}
+export * as Redis from "./Redis.ts"
+export * as RedisCircuitBreaker from "./CircuitBreaker.ts"
+export * as RedisRateLimiter from "./RateLimiter.ts"

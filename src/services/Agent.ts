@@ -98,6 +98,11 @@ export interface Options<Tools extends Tool.Tool> {
   /** When a turn that failed is asked for again, if that can help. Default: 3 times from 500 millis, jittered. */
   readonly modelRetry?: Schedule.Schedule<unknown, Model.ModelError> | undefined
   readonly concurrency?: number | "unbounded" | undefined
+  /**
+   * Whether a tool is left out of a request while its circuit is open, so that the model plans without it. Never all of
+   * them. Default: false, since a changed list of tools is a miss in the API's prompt cache.
+   */
+  readonly withholdOpen?: boolean | undefined
   readonly onEvent?: ((event: Model.TurnEvent) => Effect.Effect<void>) | undefined
   readonly onExchange?: ((exchange: Exchange<Tools>) => Effect.Effect<void>) | undefined
 }
@@ -180,7 +185,7 @@ export const run = <Tools extends Tool.Tool>(
     const deadline = (yield* now) + Duration.toMillis(options.timeout ?? "10 minutes")
     const guidance = Report.guidance(toolbox)
     const system = options.system === undefined ? guidance : `${options.system}\n\n${guidance}`
-    const tools = Toolbox.describe(toolbox)
+    const allTools = Toolbox.describe(toolbox)
     const maxTurns = options.maxTurns ?? 20
     const exchanges: Array<Exchange<Tools>> = []
     let maxTokens = options.maxTokens ?? 4096
@@ -192,8 +197,17 @@ export const run = <Tools extends Tool.Tool>(
     const answered = (turn: Model.Turn, batch: BatchResult) =>
       append({ role: "assistant", content: sendable(turn) }, { role: "user", content: Report.toolResults(batch) })
 
+    /** A conversation with calls in it has to be sent with some tools. */
+    const offered = Effect.gen(function* () {
+      if (options.withholdOpen !== true) return allTools
+      const unavailable = yield* ToolRunner.unavailable(toolbox)
+      const tools = allTools.filter(({ name }) => !unavailable.has(name))
+      return tools.length === 0 ? allTools : tools
+    })
+
     const ask = Effect.gen(function* () {
       const messages = yield* Ref.get(history)
+      const tools = yield* offered
       const turn = yield* Model.turn({ system, messages, tools, maxTokens }, options.onEvent).pipe(
         Effect.retry({ schedule: options.modelRetry ?? defaultRetry, while: (error) => error.retryable })
       )

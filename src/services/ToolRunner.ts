@@ -10,14 +10,19 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Random from "effect/Random"
-import * as Scheduler from "../internal/scheduler.ts"
+import type * as Scope from "effect/Scope"
 import type { BatchResult } from "../BatchResult.ts"
-import * as Bulkhead from "../policies/Bulkhead.ts"
+import * as Runner from "../internal/runner.ts"
+import * as Scheduler from "../internal/scheduler.ts"
 import * as Policy from "../policies/Policy.ts"
 import type * as Tool from "../Tool.ts"
 import type { ToolCall } from "../ToolCall.ts"
 import type { Toolbox } from "../Toolbox.ts"
+import * as CircuitBreaker from "./CircuitBreaker.ts"
+import * as OutputStore from "./OutputStore.ts"
+import * as RateLimiter from "./RateLimiter.ts"
 
 /**
  * @since 0.1.0
@@ -30,6 +35,11 @@ export interface RunOptions<Tools extends Tool.Tool = Tool.Tool> {
   readonly timeout?: Duration.DurationInput | undefined
   /** How many calls may be in progress at once, waits between attempts included. Default: unbounded. */
   readonly concurrency?: number | "unbounded" | undefined
+  /**
+   * How many executions of handlers the batch may pay for, retries and hedges included. A call for which none is left
+   * fails with `BudgetExhausted`, or with the failure of its last attempt. Default: unbounded.
+   */
+  readonly maxExecutions?: number | undefined
   /**
    * Told what became of the calls when the running fiber is interrupted: finished calls keep their results, a call
    * that was running is `OutcomeUnknown`, one that was not is `NotStarted`.
@@ -49,6 +59,7 @@ export class ToolRunner extends Context.Tag("salvo/ToolRunner")<
       calls: ReadonlyArray<ToolCall>,
       options?: RunOptions<Tools>
     ) => Effect.Effect<BatchResult<Tools>, never, Tool.Requirements<Tools>>
+    readonly unavailable: (toolbox: Toolbox) => Effect.Effect<ReadonlySet<string>>
   }
 >() {}
 
@@ -72,55 +83,74 @@ const positive = (concurrency: number | "unbounded" | undefined): number =>
     ? Number.POSITIVE_INFINITY
     : Math.floor(concurrency)
 
-/**
- * @since 0.1.0
- * @category constructors
- */
-export const make = (options: Options = {}): Context.Tag.Service<ToolRunner> => {
-  Policy.check(options.policy ?? {}, "ToolRunner")
-  const defaults = Policy.resolve(options.policy ?? {}, Policy.defaults)
-  // One per tool name for as long as the runner lives, so that batches share it.
-  const bulkheads = new Map<string, Bulkhead.Bulkhead>()
-  const bulkheadOf = (name: string, capacity: number): Bulkhead.Bulkhead | undefined => {
-    if (!Number.isFinite(capacity)) return undefined
-    const known = bulkheads.get(name)
-    if (known?.capacity === capacity) return known
-    const made = Bulkhead.make(capacity)
-    bulkheads.set(name, made)
-    return made
-  }
+/** What a runner takes from the outside where it is provided, and does on its own where it is not. */
+type Swappable = CircuitBreaker.CircuitBreaker | RateLimiter.RateLimiter | OutputStore.OutputStore
+
+const swappable = (context: Context.Context<never>) => {
+  // A tag that is asked for need not be there.
+  const provided = context as Context.Context<Swappable>
   return {
-    run: (toolbox, calls, run = {}) =>
-      Effect.flatMap(run.id === undefined ? batchId : Effect.succeed(run.id), (id) =>
-        Scheduler.run({
-          id,
-          toolbox,
-          calls,
-          defaults,
-          bulkheadOf,
-          concurrency: positive(run.concurrency ?? options.concurrency),
-          timeoutMillis: Duration.toMillis(run.timeout ?? options.timeout ?? Duration.infinity),
-          onInterrupt: run.onInterrupt
-        })
-      )
+    breakers: Context.getOption(provided, CircuitBreaker.CircuitBreaker),
+    limiter: Context.getOption(provided, RateLimiter.RateLimiter),
+    outputStore: Option.getOrUndefined(Context.getOption(provided, OutputStore.OutputStore))
   }
 }
 
 /**
- * A runner with Salvo's defaults.
+ * A runner, with what it stands on: the breakers, rate limits and output store of the environment it is made or used in
+ * (the latter first), or else breakers and rate limits of its own, in memory.
  *
  * @since 0.1.0
- * @category layers
+ * @category constructors
  */
-export const layer: Layer.Layer<ToolRunner> = Layer.sync(ToolRunner, () => make())
+export const make = (options: Options = {}): Effect.Effect<Context.Tag.Service<ToolRunner>, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    Policy.check(options.policy ?? {}, "ToolRunner")
+    const madeIn = yield* Effect.context<never>()
+    const own = yield* Layer.build(Layer.merge(CircuitBreaker.layerMemory, RateLimiter.layerMemory))
+    const makeRunner = Runner.make(Policy.resolve(options.policy ?? {}, Policy.defaults))
+    const runner = Effect.map(Effect.context<never>(), (usedIn) => {
+      const { breakers, limiter, outputStore } = swappable(Context.merge(madeIn, usedIn))
+      return makeRunner({
+        breakers: Option.getOrElse(breakers, () => Context.get(own, CircuitBreaker.CircuitBreaker)),
+        limiter: Option.getOrElse(limiter, () => Context.get(own, RateLimiter.RateLimiter)),
+        outputStore
+      })
+    })
+    return {
+      run: (toolbox, calls, run = {}) =>
+        Effect.gen(function* () {
+          return yield* Scheduler.run({
+            id: run.id ?? (yield* batchId),
+            toolbox,
+            calls,
+            runner: yield* runner,
+            concurrency: positive(run.concurrency ?? options.concurrency),
+            maxExecutions: run.maxExecutions ?? Number.POSITIVE_INFINITY,
+            timeoutMillis: Duration.toMillis(run.timeout ?? options.timeout ?? Duration.infinity),
+            onInterrupt: run.onInterrupt
+          })
+        }),
+      unavailable: (toolbox) => Effect.flatMap(runner, (runner) => Runner.unavailable(runner, toolbox))
+    }
+  })
 
 /**
- * A runner with defaults of your own. Throws `InvalidDefinition` where the policy is wrong.
+ * A runner with Salvo's defaults. Its circuit breakers are in memory, unless another `CircuitBreaker` is provided to it
+ * or beside it; so with `RateLimiter` and `OutputStore`.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layerWith = (options: Options): Layer.Layer<ToolRunner> => Layer.sync(ToolRunner, () => make(options))
+export const layer: Layer.Layer<ToolRunner> = Layer.scoped(ToolRunner, make())
+
+/**
+ * A runner with defaults of your own. Dies with `InvalidDefinition` where the policy is wrong.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerWith = (options: Options): Layer.Layer<ToolRunner> => Layer.scoped(ToolRunner, make(options))
 
 /**
  * Runs `calls`, the tool calls of one turn.
@@ -134,3 +164,12 @@ export const run = <Tools extends Tool.Tool>(
   options?: RunOptions<Tools>
 ): Effect.Effect<BatchResult<Tools>, never, Tool.Requirements<Tools> | ToolRunner> =>
   Effect.flatMap(ToolRunner, (runner) => runner.run(toolbox, calls, options))
+
+/**
+ * The names of the tools whose circuit lets nothing through now: it is open, or isolated by hand.
+ *
+ * @since 0.1.0
+ * @category running
+ */
+export const unavailable = (toolbox: Toolbox): Effect.Effect<ReadonlySet<string>, never, ToolRunner> =>
+  Effect.flatMap(ToolRunner, (runner) => runner.unavailable(toolbox))

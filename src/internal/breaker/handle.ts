@@ -152,8 +152,10 @@ interface Known {
   readonly policy: Policy.CircuitBreakerPolicy | undefined
 }
 
-/** Two policies say the same where all they decide is the same. */
-const same = Equivalence.mapInput(Equivalence.string, (settings: Settings) => JSON.stringify(settings))
+/** Two policies say the same where all they decide is the same. The lease follows from who uses the breaker. */
+const same = Equivalence.mapInput(Equivalence.string, (settings: Settings) =>
+  JSON.stringify({ ...settings, leaseMillis: 0 })
+)
 
 /** One breaker per name, made when it is first asked for. */
 export const registry = (
@@ -176,7 +178,7 @@ export const registry = (
     return Effect.fnUntraced(function* (name, policy, lease) {
       const found = (yield* SynchronizedRef.get(known)).get(name)
       if (found !== undefined && (policy === undefined || policy === found.policy)) return found.breaker
-      Policy.check(policy ?? {}, `CircuitBreaker ${JSON.stringify(name)}`)
+      Policy.checkPolicy(policy ?? {}, `CircuitBreaker ${JSON.stringify(name)}`)
       const settings = yield* Policy.settings(policy ?? {}, lease)
       if (found === undefined) return yield* making(name, settings, policy)
       if (!same(found.settings, settings)) {

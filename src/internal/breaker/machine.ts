@@ -48,7 +48,7 @@ export interface State {
   readonly openings: number
   readonly probes: ReadonlyArray<Probe>
   readonly probed: Window.Counts
-  /** When a half-open circuit last handed out or got back a probe. */
+  /** When a half-open circuit last handed out, got back or lost a probe. */
   readonly lastProbe: number
   /** Who holds it isolated. */
   readonly isolations: ReadonlyArray<string>
@@ -135,19 +135,27 @@ const open = (
     decidedBy: { calls, failures, slow }
   })
 
+/** Takes their slots from the probes whose leases have ended: from then on it is without them. */
+const withoutLapsed = (state: State, now: number): State => {
+  const lapsed = state.probes.filter((probe) => now >= probe.leaseEnds)
+  if (lapsed.length === 0) return state
+  const probes = state.probes.filter((probe) => now < probe.leaseEnds)
+  return { ...state, probes, lastProbe: Math.max(state.lastProbe, ...lapsed.map((probe) => probe.leaseEnds)) }
+}
+
 /** What time alone has changed. */
-export const settle = (state: State, settings: Settings, now: number): State => {
-  if (state.mode === "Open" && now >= state.openUntil) return enter(state, "HalfOpen", "time is up", { lastProbe: now })
-  if (state.mode !== "HalfOpen") return state
-  const probes = state.probes.every((probe) => now < probe.leaseEnds)
-    ? state.probes
-    : state.probes.filter((probe) => now < probe.leaseEnds)
-  const left = probes === state.probes ? state : { ...state, probes }
-  const idle = settings.halfOpenMillis > 0 && probes.length === 0 && now - state.lastProbe >= settings.halfOpenMillis
-  if (!idle) return left
-  return settings.halfOpenBecomes === "closed"
-    ? close(left, "no probe came", left.probed)
-    : open(left, settings, state.lastProbe + settings.halfOpenMillis, "no probe came", left.probed)
+export const settle = (before: State, settings: Settings, now: number): State => {
+  if (before.mode === "Open" && now >= before.openUntil) {
+    return enter(before, "HalfOpen", "time is up", { lastProbe: now })
+  }
+  if (before.mode !== "HalfOpen") return before
+  const state = withoutLapsed(before, now)
+  const { halfOpenBecomes, halfOpenMillis } = settings
+  const idleUntil = state.lastProbe + halfOpenMillis
+  if (halfOpenMillis === 0 || state.probes.length > 0 || now < idleUntil) return state
+  if (halfOpenBecomes === "closed") return close(state, "no probe came", state.probed)
+  // The time it was then open for may have passed as well.
+  return settle(open(state, settings, idleUntil, "no probe came", state.probed), settings, now)
 }
 
 const rejection = ({ lastFailure }: State, mode: Rejected["mode"], retryAfterMillis: number | undefined): Rejected => ({
@@ -227,8 +235,8 @@ const count = (state: State, settings: Settings, now: number, slow: boolean, out
     window:
       hasWindow(settings) && counted
         ? Window.add(state.window, settings, Window.codeOf(failed, slow), now)
-        : state.window,
-    streak: failed ? state.streak + (again && settings.groupStreak ? 0 : 1) : 0,
+        : Window.current(state.window, settings, now),
+    streak: !failed ? 0 : again && settings.groupStreak ? Math.max(1, state.streak) : state.streak + 1,
     groups: group === undefined || again ? state.groups : [...state.groups.slice(1 - maxGroups), group],
     lastFailure: failed ? outcome.cause : state.lastFailure
   }
@@ -286,11 +294,8 @@ export const release = (state: State, holder: string): State => {
   return isolations.length === 0 ? close(state, "released") : { ...state, isolations }
 }
 
-/** Closes it and forgets all outcomes, unless somebody holds it isolated. */
-export const reset = (state: State): State =>
-  state.mode === "Isolated" || (state.mode === "Closed" && state.streak === 0 && state.window.calls === 0)
-    ? state
-    : close(state, "reset")
+/** Closes it and forgets all outcomes, also those of calls under way, unless somebody holds it isolated. */
+export const reset = (state: State): State => (state.mode === "Isolated" ? state : close(state, "reset"))
 
 export interface Status extends Window.Counts {
   readonly mode: Mode
@@ -342,10 +347,11 @@ export interface Snapshot {
 export const exported = (before: State, settings: Settings, now: number): Snapshot => {
   const state = settle(before, settings, now)
   const window = Window.current(state.window, settings, now)
+  const closed = state.mode === "Closed" || state.mode === "Isolated"
   return {
-    mode: state.mode === "Closed" || state.mode === "Isolated" ? "Closed" : "Open",
+    mode: closed ? "Closed" : "Open",
     remainingMillis: state.mode === "Open" ? state.openUntil - now : 0,
-    openings: state.openings,
+    openings: closed ? 0 : state.openings,
     streak: state.streak,
     ring: window.ring,
     buckets: Window.aged(window, settings, now),

@@ -1,4 +1,5 @@
 /** Breakers of one process: the state machine in a `Ref`. */
+import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
 import { now } from "../../policies/Timeout.ts"
@@ -6,23 +7,42 @@ import { type Notify, type Stored, transition } from "./handle.ts"
 import * as Machine from "./machine.ts"
 import type { Settings } from "./settings.ts"
 
+interface Held {
+  readonly state: Machine.State
+  /** Changes of mode that nobody has been told of yet, oldest first. */
+  readonly untold: ReadonlyArray<Parameters<Notify>[0]>
+}
+
+const initial: Held = { state: Machine.initial, untold: [] }
+
 export const make = (_name: string, settings: Settings, notify: Notify): Effect.Effect<Stored> =>
-  Effect.map(Ref.make(Machine.initial), (ref) => {
+  Effect.zipWith(Ref.make(initial), Effect.makeSemaphore(1), (ref, telling) => {
     let named = 0
     const nextName = () => String(++named)
 
+    /** One at a time: a fiber that is slow to tell of its change would else tell of it after those that followed. */
+    const tell = telling.withPermits(1)(
+      Effect.flatMap(
+        Ref.modify(ref, ({ state, untold }) => [untold, { state, untold: [] }]),
+        Effect.forEach((change) => notify(change), { discard: true })
+      )
+    )
+
     /** One step of the machine, atomically; tells of it where the mode has changed. */
     const step = <A>(f: (state: Machine.State, time: number) => readonly [A, Machine.State]): Effect.Effect<A> =>
-      Effect.flatMap(now, (time) =>
-        Effect.flatMap(
-          Ref.modify(ref, (before) => {
-            const [answer, after] = f(before, time)
-            return [{ answer, before, after }, after]
-          }),
-          ({ after, answer, before }) =>
-            before.mode === after.mode
-              ? Effect.succeed(answer)
-              : Effect.as(notify(transition(before.mode, after)), answer)
+      Effect.uninterruptible(
+        Effect.flatMap(now, (time) =>
+          Effect.flatMap(
+            Ref.modify(ref, ({ state: before, untold }) => {
+              const [answer, state] = f(before, time)
+              const moved = before.mode !== state.mode
+              return [
+                { answer, moved },
+                { state, untold: moved ? Arr.append(untold, transition(before.mode, state)) : untold }
+              ]
+            }),
+            ({ answer, moved }) => (moved ? Effect.as(tell, answer) : Effect.succeed(answer))
+          )
         )
       )
 
@@ -30,7 +50,7 @@ export const make = (_name: string, settings: Settings, notify: Notify): Effect.
       step((state, time) => [undefined, f(state, time)])
 
     const look = <A>(f: (state: Machine.State, time: number) => A) =>
-      Effect.flatMap(now, (time) => Effect.map(Ref.get(ref), (state) => f(state, time)))
+      Effect.flatMap(now, (time) => Effect.map(Ref.get(ref), ({ state }) => f(state, time)))
 
     return {
       check: look((state, time) => Machine.check(state, settings, time)),

@@ -49,5 +49,8 @@ export const openFor = (settings: Settings, openings: number, retryAfterMillis: 
   return Math.min(maxMillis, Math.max(delay, Math.min(retryAfterMillis, retryAfterCapMillis)))
 }
 
+/** Rates are taken of so many calls where the policy names no window. */
+export const defaultWindow = 100
+
 /** A time window is counted in so many buckets. */
 export const buckets = 10

@@ -1,0 +1,45 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
+import * as Command from "@effect/platform/Command"
+import * as NodeContext from "@effect/platform-node/NodeContext"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { fileURLToPath } from "node:url"
+
+const child = (script: string, ...flags: ReadonlyArray<string>) =>
+  Command.make(
+    process.execPath,
+    ...flags,
+    "--import",
+    "tsx",
+    fileURLToPath(new URL(`child/${script}`, import.meta.url))
+  ).pipe(
+    Command.string,
+    Effect.map((output) => output.trim()),
+    Effect.provide(NodeContext.layer)
+  )
+
+const Told = Schema.parseJson(
+  Schema.Struct({ grown: Schema.Number, mode: Schema.String, rejected: Schema.Number, fibers: Schema.Number })
+)
+
+describe("a process", () => {
+  it.live("ends at once though its circuit is open: no timer and no fiber of the breaker holds it", () =>
+    Effect.gen(function* () {
+      const begun = yield* Clock.currentTimeMillis
+      assert.strictEqual(yield* child("open.ts"), "Open")
+      // The circuit is open for an hour. A start of the process itself takes a second or two.
+      assert.isBelow((yield* Clock.currentTimeMillis) - begun, 20_000)
+    })
+  )
+
+  it.live("does not grow with the calls: 100,000 of all kinds leave no heap and no fiber behind", () =>
+    Effect.gen(function* () {
+      const { fibers, grown, rejected } = yield* Schema.decode(Told)(yield* child("many.ts", "--expose-gc"))
+      // Ten bytes a call: whatever is kept of a call takes more than that.
+      assert.isBelow(grown, 1_000_000)
+      assert.isAbove(rejected, 100)
+      assert.isAtMost(fibers, 1)
+    })
+  )
+})

@@ -264,6 +264,19 @@ describe("a bulkhead", () => {
     })
   )
 
+  it.effect("goes on when its turn comes even where what might abort it cannot be interrupted", () =>
+    Effect.gen(function* () {
+      const bulkhead = Bulkhead.make({ capacity: 1 })
+      yield* takeWith(bulkhead)
+      const waiting = yield* Effect.fork(
+        Effect.uninterruptible(takeWith(bulkhead, { abort: Effect.never, millis: 100 }))
+      )
+      yield* settle
+      yield* bulkhead.release()
+      assert.strictEqual(yield* Fiber.join(waiting), "taken")
+    })
+  )
+
   it.effect("keeps the order of arrival among those who wait with a deadline and without", () =>
     Effect.gen(function* () {
       const bulkhead = Bulkhead.make({ capacity: 1 })

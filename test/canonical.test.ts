@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as DateTime from "effect/DateTime"
 import * as FastCheck from "effect/FastCheck"
 import { canonical } from "../src/internal/canonical.ts"
 
@@ -139,7 +140,7 @@ describe("canonical JSON (RFC 8785)", () => {
   })
 
   it("does as JSON.stringify with what is not plain", () => {
-    const at = new Date(0)
+    const at = DateTime.toDate(DateTime.unsafeMake(0))
     const odd = {
       left: undefined,
       list: [undefined, 1],
@@ -153,7 +154,7 @@ describe("canonical JSON (RFC 8785)", () => {
   })
 
   const cycle: Array<unknown> = []
-  cycle.push([cycle])
+  cycle.push([cycle], { again: cycle })
 
   it.each<[string, unknown]>([
     ["nothing", undefined],
@@ -185,6 +186,7 @@ describe("canonical JSON (RFC 8785)", () => {
       }
     ],
     ["a toJSON without end", { toJSON: () => nested(100_000, (inner) => ({ toJSON: () => inner })) }],
+    ["1,001 levels", nested(1001, (inner) => [inner])],
     ["100,000 levels of arrays", nested(100_000, (inner) => [inner])],
     ["100,000 levels of objects", nested(100_000, (a) => ({ a }))]
   ])("has no form for %s", (_, value) => {

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -349,30 +350,69 @@ describe("a rate limiter", () => {
       assert.strictEqual(yield* retryAfter(settings), 334)
     }))
 
+  /** A store that takes ten milliseconds to answer. */
+  const layerRemote = Layer.provide(
+    RateLimiter.layer,
+    Layer.map(RateLimiter.layerStoreMemory, (context) => {
+      const memory = Context.get(context, RateLimiter.RateLimiterStore)
+      return Context.make(RateLimiter.RateLimiterStore, {
+        ...memory,
+        take: (key, settings, cost, maxWaitMillis, restore) =>
+          Effect.zipRight(restore(Effect.sleep(10)), memory.take(key, settings, cost, maxWaitMillis, restore))
+      })
+    })
+  )
+
   it.effect("asks a store that takes its time for many at once", () =>
     Effect.gen(function* () {
-      const memory = yield* RateLimiter.RateLimiterStore
-      const remote: RateLimiter.RateLimiterStore["Type"] = {
-        ...memory,
-        take: (...args) => Effect.zipRight(Effect.sleep(10), memory.take(...args))
-      }
-      const limits = Layer.provide(RateLimiter.layer, Layer.succeed(RateLimiter.RateLimiterStore, remote))
       const settings = { limit: 20, perMillis: 1000, burst: 20 }
-      yield* Effect.gen(function* () {
-        const fibers = yield* Effect.replicateEffect(Effect.fork(wait("api", settings, { maxWaitMillis: 0 })), 20)
-        yield* TestClock.adjust(10)
-        assert.deepStrictEqual(
-          yield* Fiber.join(Fiber.all(fibers)),
-          Array.from(fibers, () => "granted" as const)
-        )
-        const line = yield* Effect.replicateEffect(Effect.fork(wait("api", settings)), 5)
-        yield* TestClock.adjust(270)
-        assert.deepStrictEqual(
-          yield* Fiber.join(Fiber.all(line)),
-          Array.from(line, () => "granted" as const)
-        )
-      }).pipe(Effect.provide(limits))
-    }).pipe(Effect.provide(RateLimiter.layerStoreMemory))
+      const fibers = yield* Effect.replicateEffect(Effect.fork(wait("api", settings, { maxWaitMillis: 0 })), 20)
+      yield* TestClock.adjust(10)
+      assert.deepStrictEqual(
+        yield* Fiber.join(Fiber.all(fibers)),
+        Array.from(fibers, () => "granted" as const)
+      )
+      const line = yield* Effect.replicateEffect(Effect.fork(wait("api", settings)), 5)
+      yield* TestClock.adjust(270)
+      assert.deepStrictEqual(
+        yield* Fiber.join(Fiber.all(line)),
+        Array.from(line, () => "granted" as const)
+      )
+    }).pipe(Effect.provide(layerRemote))
+  )
+
+  it.effect("tells a newcomer the right time while the store has yet to answer who moved up", () =>
+    Effect.gen(function* () {
+      const settings = { limit: 1, perMillis: 1000, burst: 1 }
+      const first = yield* Effect.fork(wait("api", settings))
+      yield* TestClock.adjust(10)
+      assert.strictEqual(yield* Fiber.join(first), "granted")
+      const second = yield* Effect.fork(wait("api", settings))
+      yield* TestClock.adjust(50)
+      const third = yield* Effect.fork(wait("api", settings))
+      yield* TestClock.adjust(50)
+      yield* Fiber.interrupt(second)
+      yield* settle
+      assert.strictEqual(yield* retryAfter(settings), 1900)
+      yield* TestClock.adjust(900)
+      assert.strictEqual(yield* Fiber.join(third), "granted")
+    }).pipe(Effect.provide(layerRemote))
+  )
+
+  it.effect("tells a newcomer the right time after the first in line was aborted", () =>
+    Effect.gen(function* () {
+      const settings = { limit: 1, perMillis: 1000, burst: 1 }
+      const opened = yield* Deferred.make<void>()
+      yield* Effect.fork(wait("api", settings))
+      yield* TestClock.adjust(10)
+      yield* Effect.fork(wait("api", settings, { abort: Deferred.await(opened) }))
+      yield* TestClock.adjust(50)
+      yield* Effect.fork(wait("api", settings))
+      yield* TestClock.adjust(50)
+      yield* Deferred.succeed(opened, undefined)
+      yield* settle
+      assert.strictEqual(yield* retryAfter(settings), 1900)
+    }).pipe(Effect.provide(layerRemote))
   )
 })
 
@@ -392,6 +432,21 @@ describe("a rate limit policy", () => {
       "Tool search"
     )
     RateLimit.check({ ...ok, burst: undefined, maxWait: 0 }, "Tool search")
+  })
+
+  it("is refused where it lacks a field or is nothing of the kind", () => {
+    const refused = (policy: unknown) => {
+      try {
+        // What a program without types may write.
+        RateLimit.check(policy as RateLimit.RateLimitPolicy, "Tool search")
+      } catch (error) {
+        return String(error)
+      }
+      return assert.fail("accepted")
+    }
+    assert.include(refused({ per: "1 second" }), "rateLimit.limit is undefined; it takes a whole number of 1 or more")
+    assert.include(refused({ limit: 1 }), "rateLimit.per is undefined; it takes a duration above zero")
+    assert.include(refused(5), "rateLimit is the number 5; it takes { limit, per,")
   })
 
   it.each<[string, Record<string, unknown>, RegExp]>([

@@ -16,7 +16,7 @@ const decoded = (job: Job, deadline: Deadline): Effect.Effect<unknown, Failed.Fa
   const input = Effect.mapError(job.input, (error) => Failed.of(error, job.definition))
   if (Either.isEither(job.input)) return input
   return Effect.flatMap(Timeout.now, (time) =>
-    Effect.timeoutFail(input, {
+    Effect.timeoutFail(Effect.disconnect(input), {
       duration: Duration.millis(Math.max(0, deadline.at - time)),
       onTimeout: () => Failed.of(new ToolError.NotStarted({ reason: "deadline" }), job.definition)
     })
@@ -40,7 +40,10 @@ const holding = (
         Effect.gen(function* () {
           const holds = yield* job.resources.take(key, deadline.at - (yield* Timeout.now), restore)
           if (holds === undefined) return yield* Effect.fail(Bulkhead.outOfTime(job, deadline.kind, 1))
-          return yield* Effect.ensuring(restore(run({ ...job, holds })), holds.release)
+          const letGo = yield* Effect.once(holds.release)
+          // The tool that answers instead takes what it uses itself, which may be the same.
+          const instead: Job["instead"] = (tool, input) => Effect.zipRight(letGo, job.instead(tool, input))
+          return yield* Effect.ensuring(restore(run({ ...job, holds, instead })), letGo)
         })
       )
     }

@@ -16,8 +16,8 @@ const string = (text: string): string => (text.isWellFormed() ? JSON.stringify(t
 const hasToJson = (u: object): u is { toJSON: (key: string) => unknown } =>
   "toJSON" in u && typeof u.toJSON === "function"
 
-/** `above` are the objects this one stands in. The answer is `undefined` for `undefined` alone. */
-const write = (given: unknown, key: string, above: Array<object>): string | undefined => {
+/** `undefined` for `undefined` alone. A cycle ends at the greatest depth. */
+const write = (given: unknown, key: string, depth: number): string | undefined => {
   const value: unknown = typeof given === "object" && given !== null && hasToJson(given) ? given.toJSON(key) : given
   switch (typeof value) {
     case "string":
@@ -30,7 +30,7 @@ const write = (given: unknown, key: string, above: Array<object>): string | unde
     case "undefined":
       return undefined
     case "object":
-      return value === null ? "null" : container(value, above)
+      return value === null ? "null" : container(value, depth)
     default:
       return refuse(typeof value)
   }
@@ -39,26 +39,23 @@ const write = (given: unknown, key: string, above: Array<object>): string | unde
 /** Around a primitive, which nothing of theirs would tell. */
 const boxes = new Set(["String", "Number", "Boolean", "BigInt", "Symbol"].map((name) => `[object ${name}]`))
 
-const container = (value: object, above: Array<object>): string => {
+const container = (value: object, depth: number): string => {
   if (boxes.has(Object.prototype.toString.call(value))) return refuse("a boxed primitive")
-  if (above.length === maxDepth || above.includes(value)) return refuse("a cycle, or too deep")
-  above.push(value)
-  const text = Array.isArray(value) ? array(value, above) : record(value, above)
-  above.pop()
-  return text
+  if (depth === maxDepth) return refuse("a cycle, or too deep")
+  return Array.isArray(value) ? array(value, depth + 1) : record(value, depth + 1)
 }
 
-const array = (value: ReadonlyArray<unknown>, above: Array<object>): string => {
+const array = (value: ReadonlyArray<unknown>, depth: number): string => {
   let items = ""
-  for (let i = 0; i < value.length; i++) items += `${i === 0 ? "" : ","}${write(value[i], String(i), above) ?? "null"}`
+  for (let i = 0; i < value.length; i++) items += `${i === 0 ? "" : ","}${write(value[i], String(i), depth) ?? "null"}`
   return `[${items}]`
 }
 
-const record = (value: object, above: Array<object>): string => {
+const record = (value: object, depth: number): string => {
   let members = ""
   // Without a comparator the order is that of UTF-16 code units, as the RFC has it.
   for (const key of Object.keys(value).toSorted()) {
-    const text = write(Reflect.get(value, key), key, above)
+    const text = write(Reflect.get(value, key), key, depth)
     if (text !== undefined) members += `${members === "" ? "" : ","}${string(key)}:${text}`
   }
   return `{${members}}`
@@ -66,8 +63,8 @@ const record = (value: object, above: Array<object>): string => {
 
 /**
  * The canonical form; `undefined` for what JSON cannot say: a cycle, a BigInt, a function, a symbol, a boxed primitive,
- * `NaN`, half a character, a getter that throws, more than a thousand levels. Members that are `undefined` are left out, and `toJSON`
- * is honoured, as by `JSON.stringify`.
+ * `NaN`, half a character, a getter that throws, more than a thousand levels. Members that are `undefined` are left out,
+ * and `toJSON` is honoured, as by `JSON.stringify`.
  */
 export const canonical = (value: unknown): string | undefined =>
-  Option.getOrUndefined(Option.liftThrowable(() => write(value, "", []))())
+  Option.getOrUndefined(Option.liftThrowable(() => write(value, "", 0))())

@@ -1,14 +1,13 @@
 /** What the calls of a tool share for as long as the runner lives: its breaker, slots, budgets, cache. */
-import * as Cache from "effect/Cache"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Bulkhead from "../policies/Bulkhead.ts"
+import * as Cache from "../policies/Cache.ts"
 import * as RateLimit from "../policies/RateLimit.ts"
 import type * as CircuitBreaker from "../services/CircuitBreaker.ts"
 import type * as RateLimiter from "../services/RateLimiter.ts"
 import type * as Tool from "../Tool.ts"
 import * as Budget from "./budget.ts"
-import type { Answer } from "./job.ts"
 import * as Latencies from "./latencies.ts"
 import type { Resolved } from "./resolve.ts"
 
@@ -25,7 +24,7 @@ export interface Guards {
   readonly bulkhead: Bulkhead.Bulkhead | undefined
   readonly retryBudget: Budget.Budget | undefined
   readonly hedge: { readonly latencies: Latencies.Latencies; readonly budget: Budget.Budget } | undefined
-  readonly cache: Cache.Cache<string, Answer> | undefined
+  readonly cache: Cache.Cache | undefined
 }
 
 /** The services of the outside world that guards stand on. */
@@ -39,23 +38,19 @@ const named = <A, Options>(make: (options: Options) => Effect.Effect<A>) => {
   const made = new Map<string, A>()
   return (name: string, options: Options): Effect.Effect<A> => {
     const known = made.get(name)
-    return known === undefined
-      ? Effect.tap(make(options), (fresh) => Effect.sync(() => made.set(name, fresh)))
-      : Effect.succeed(known)
+    if (known !== undefined) return Effect.succeed(known)
+    return Effect.map(make(options), (fresh) => {
+      // Another batch may have made it meanwhile.
+      const first = made.get(name) ?? fresh
+      made.set(name, first)
+      return first
+    })
   }
 }
 
 const none = Effect.succeed(undefined)
 
 const budgetMillis = 10_000
-
-/** Cached answers are only put in and taken out; nothing is ever looked up through the cache. */
-const makeCache = (policy: NonNullable<Resolved["cache"]>): Effect.Effect<Cache.Cache<string, Answer>> =>
-  Cache.make({
-    capacity: policy.capacity,
-    timeToLive: Duration.millis(policy.ttlMillis),
-    lookup: (_: string): Effect.Effect<Answer> => Effect.dieMessage("A cache without look-up")
-  })
 
 /** Makes the guards of tools. One for each `ToolRunner`. */
 export const registry = () => {
@@ -67,7 +62,13 @@ export const registry = () => {
   )
   const hedgeBudget = named((ratio: number) => Budget.make({ ratio, floor: 1, floorMillis: budgetMillis, cap: 10 }))
   const latencies = named(() => Effect.sync(Latencies.make))
-  const cache = named(makeCache)
+  // Not by name: another tool of the same name gives other answers.
+  const caches = new WeakMap<Tool.Definition, Cache.Cache>()
+  const cacheOf = (definition: Tool.Definition, policy: NonNullable<Resolved["cache"]>): Cache.Cache => {
+    const cache = caches.get(definition) ?? Cache.make(policy)
+    caches.set(definition, cache)
+    return cache
+  }
 
   const make = (definition: Tool.Definition, policy: Resolved, services: Services): Effect.Effect<Guards> =>
     Effect.gen(function* () {
@@ -100,7 +101,7 @@ export const registry = () => {
           hedge !== undefined && isRead
             ? { latencies: yield* latencies(name, undefined), budget: yield* hedgeBudget(name, hedge.budget) }
             : undefined,
-        cache: yield* policy.cache === undefined || !isRead ? none : cache(name, policy.cache)
+        cache: policy.cache === undefined || !isRead ? undefined : cacheOf(definition, policy.cache)
       }
     })
   return { make }

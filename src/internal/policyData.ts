@@ -80,7 +80,9 @@ const Retry = Schema.Struct({
 })
 
 const required = (accepts: string, test: (u: unknown) => boolean) =>
-  Schema.Unknown.pipe(Schema.filter(test, { message: () => accepts }))
+  Schema.propertySignature(Schema.Unknown.pipe(Schema.filter(test, { message: () => accepts }))).annotations({
+    missingMessage: () => accepts
+  })
 
 const Bulkhead = shape("a number of slots, or { limit, weight, queue, queueTimeout, pool }", {
   limit: required("a whole number of 1 or more", isCount),
@@ -143,10 +145,8 @@ const Probes = struct("a whole number of 1 or more, or { count, mayFail, atOnce 
   )
 )
 
-const atMost = 'a duration above zero, such as "30 seconds"'
-
 const HalfOpen = struct("{ atMost, become }", {
-  atMost: Schema.propertySignature(required(atMost, isPositiveDuration)).annotations({ missingMessage: () => atMost }),
+  atMost: required('a duration above zero, such as "30 seconds"', isPositiveDuration),
   become: accepting('"open" or "closed"', Schema.is(Schema.Literal("open", "closed")))
 })
 

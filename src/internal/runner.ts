@@ -26,12 +26,21 @@ export interface Services extends Guards.Services {
   readonly outputStore: OutputStore.OutputStore["Type"] | undefined
 }
 
+/** What is there under the key, made where it is not. */
+const within = <Key extends WeakKey, A>(map: WeakMap<Key, A>, key: Key, make: () => A): A => {
+  const known = map.get(key)
+  if (known !== undefined) return known
+  const made = make()
+  map.set(key, made)
+  return made
+}
+
 /** Policies are resolved and guards made once: for every set of services, toolbox policy and tool. */
 export const make = (defaults: Resolved): ((services: Services) => Runner) => {
   const guards = Guards.registry()
   const resources = Resources.make()
   const resolved = new WeakMap<Toolbox["policy"], Resolved>()
-  const protections = new WeakMap<Guards.Services["breakers"], WeakMap<Resolved, Map<Tool.Definition, Protection>>>()
+  const protections = new WeakMap<object, WeakMap<object, WeakMap<Resolved, Map<Tool.Definition, Protection>>>>()
 
   const under: Runner["under"] = ({ policy }) => {
     const known = resolved.get(policy) ?? resolve(policy, defaults)
@@ -39,12 +48,10 @@ export const make = (defaults: Resolved): ((services: Services) => Runner) => {
     return known
   }
 
-  const knownTo = ({ breakers }: Services, under: Resolved): Map<Tool.Definition, Protection> => {
-    const ofServices = protections.get(breakers) ?? new WeakMap<Resolved, Map<Tool.Definition, Protection>>()
-    protections.set(breakers, ofServices)
-    const ofPolicy = ofServices.get(under) ?? new Map<Tool.Definition, Protection>()
-    ofServices.set(under, ofPolicy)
-    return ofPolicy
+  const knownTo = ({ breakers, limiter }: Services, under: Resolved): Map<Tool.Definition, Protection> => {
+    const ofBreakers = within(protections, breakers, () => new WeakMap())
+    const ofLimiter = within(ofBreakers, limiter, () => new WeakMap())
+    return within(ofLimiter, under, () => new Map())
   }
 
   return (services) => ({

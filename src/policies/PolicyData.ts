@@ -12,7 +12,7 @@ import type { CircuitBreakerPolicy } from "./CircuitBreaker.ts"
 import type { RateLimitPolicy } from "./RateLimit.ts"
 
 /**
- * Deadlines. Each may be `"Infinity"`.
+ * Deadlines. Each may be `Duration.infinity`.
  *
  * @since 0.1.0
  * @category models

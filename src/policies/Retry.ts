@@ -46,14 +46,16 @@ const jittered = (jitter: ResolvedBackOff["jitter"], millis: number): Effect.Eff
   }
 }
 
-/** Anything from the base to three times the last delay, which is capped first. */
-const decorrelated = ({ baseMillis, capMillis }: ResolvedBackOff): Schedule.Schedule<Duration.Duration> =>
-  Schedule.makeWithState(baseMillis, (time, _, last) =>
+/** Anything from the base to three times the last delay, both capped first. */
+const decorrelated = ({ baseMillis, capMillis }: ResolvedBackOff): Schedule.Schedule<Duration.Duration> => {
+  const least = Math.min(baseMillis, capMillis)
+  return Schedule.makeWithState(least, (time, _, last) =>
     Effect.map(Random.next, (random) => {
-      const delay = baseMillis + Math.max(0, Math.min(capMillis, 3 * last) - baseMillis) * random
+      const delay = least + (Math.min(capMillis, 3 * last) - least) * random
       return [delay, Duration.millis(delay), ScheduleDecision.continueWith(ScheduleInterval.after(time + delay))]
     })
   )
+}
 
 const backOff = (policy: ResolvedBackOff): Schedule.Schedule<unknown, Failed> => {
   if (policy.schedule !== undefined) return Schedule.mapInput(policy.schedule, (failed: Failed) => failed.error)

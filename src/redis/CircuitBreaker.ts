@@ -17,10 +17,11 @@
  * @since 0.1.0
  */
 import type { ConfigError } from "effect/ConfigError"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as CircuitBreaker from "../services/CircuitBreaker.ts"
+import { decided } from "./internal/options.ts"
 import * as Store from "./internal/store.ts"
 import * as Redis from "./Redis.ts"
 
@@ -49,37 +50,21 @@ export interface Options {
   readonly backOff?: { readonly from: Duration.DurationInput; readonly to: Duration.DurationInput } | undefined
 }
 
-const decided = (options: Options): Store.Options => {
-  const millis = (input: Duration.DurationInput | undefined, fallback: number) =>
-    input === undefined ? fallback : Duration.toMillis(input)
-  return {
-    maxStaleness: millis(options.maxStaleness, 1000),
-    storeTimeout: millis(options.storeTimeout, 50),
-    flush: millis(options.flush, 100),
-    idleTimeToLive: millis(options.idleTimeToLive, 3_600_000),
-    quorum: options.quorum ?? 1,
-    quorumWindow: millis(options.quorumWindow, 60_000),
-    maxPending: options.maxPending ?? 1000,
-    isolationLease: millis(options.isolationLease, 30_000),
-    retryBase: millis(options.backOff?.from, 100),
-    retryCap: millis(options.backOff?.to, 10_000),
-    clientClock: false
-  }
-}
-
 /**
- * Keeps the state of breakers in Redis.
+ * Keeps the state of breakers in Redis. Throws `InvalidDefinition` for an option that is wrong.
  *
  * @since 0.1.0
  * @category layers
  */
 export const layerStore = (
   options: Options = {}
-): Layer.Layer<CircuitBreaker.CircuitBreakerStore, never, Redis.Redis> =>
-  Layer.scoped(
+): Layer.Layer<CircuitBreaker.CircuitBreakerStore, never, Redis.Redis> => {
+  const all = decided(options)
+  return Layer.scoped(
     CircuitBreaker.CircuitBreakerStore,
-    Effect.flatMap(Redis.Redis, (redis) => Effect.map(Store.make(redis, decided(options)), (make) => ({ make })))
+    Effect.flatMap(Redis.Redis, (redis) => Effect.map(Store.make(redis, all), (make) => ({ make })))
   )
+}
 
 /**
  * Breakers that are shared through Redis.

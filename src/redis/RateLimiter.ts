@@ -67,8 +67,9 @@ const make = ({ backOff, storeTimeout = Duration.millis(50) }: Options) =>
 
     const behind = (effect: Effect.Effect<void>) => Effect.asVoid(Effect.forkIn(Effect.interruptible(effect), scope))
 
+    /** Written at once, so that whoever comes next profits; nobody waits for the answer. */
     const undo = (key: string, settings: Settings, cost: number, granted: number) =>
-      Effect.ignore(Effect.suspend(() => step("giveBack", key, settings, cost, String(granted))))
+      Effect.suspend(() => behind(Effect.ignore(step("giveBack", key, settings, cost, String(granted)))))
 
     /** Who is interrupted while it asks does not hear that it was granted something: that is given back behind it. */
     const askedFor = (restore: Restore, key: string, settings: Settings, cost: number, maxWaitMillis: number) =>
@@ -104,7 +105,7 @@ const make = ({ backOff, storeTimeout = Duration.millis(50) }: Options) =>
       giveBack: (key, settings, cost, granted) =>
         Effect.zipRight(
           own.giveBack(key, settings, cost, granted),
-          health.isDown() ? Effect.void : behind(undo(key, settings, cost, granted))
+          health.isDown() ? Effect.void : undo(key, settings, cost, granted)
         )
     } satisfies RateLimiter.RateLimiterStore["Type"]
   })

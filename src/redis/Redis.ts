@@ -41,7 +41,7 @@ export class Redis extends Context.Tag("salvo/Redis")<Redis, Service>() {}
  * @category models
  */
 export interface Options extends RedisOptions {
-  /** `redis://` or, for TLS, `rediss://`. Single options are laid over it. */
+  /** `redis://` or, for TLS, `rediss://`. What it says is laid over the single options. */
   readonly url?: string | Redacted.Redacted | undefined
   /** Default: `salvo:`. */
   readonly prefix?: string | undefined

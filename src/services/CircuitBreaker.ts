@@ -24,6 +24,7 @@ import * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as PubSub from "effect/PubSub"
+import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Handle from "../internal/breaker/handle.ts"
@@ -101,7 +102,7 @@ export interface Status {
   readonly openings: number
   /** Probes that are under way. */
   readonly probing: number
-  /** Calls this process turned away. */
+  /** Calls that `admit` turned away in this process. */
   readonly rejected: number
   readonly lastFailure: string | undefined
 }
@@ -113,6 +114,30 @@ export interface Status {
  * @category models
  */
 export type Permit = Machine.Permit
+
+const Amount = Schema.Finite.pipe(Schema.nonNegative())
+
+/**
+ * A breaker's state as plain data, without any moment of a clock: to be stored, and restored by another process.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Snapshot: Schema.Schema<Machine.Snapshot> = Schema.Struct({
+  mode: Schema.Literal("Closed", "Open"),
+  remainingMillis: Amount,
+  openings: Schema.NonNegativeInt,
+  streak: Schema.NonNegativeInt,
+  ring: Schema.String,
+  buckets: Schema.Array(Schema.Struct({ id: Schema.Int, calls: Amount, failures: Amount, slow: Amount })),
+  lastFailure: Schema.UndefinedOr(Schema.String)
+})
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type Snapshot = Machine.Snapshot
 
 /**
  * A breaker of one dependency.
@@ -139,9 +164,9 @@ export interface Breaker {
   readonly isolate: Effect.Effect<void, never, Scope.Scope>
   /** Closes the circuit and forgets all outcomes; isolation stays. */
   readonly reset: Effect.Effect<void>
-  /** The state as plain data, for another process to `restore`. */
-  readonly snapshot: Effect.Effect<Machine.Snapshot>
-  readonly restore: (snapshot: Machine.Snapshot) => Effect.Effect<void>
+  /** The state as plain data, for another process to `restore`. Of a store that is shared: this process's own view. */
+  readonly snapshot: Effect.Effect<Snapshot>
+  readonly restore: (snapshot: Snapshot) => Effect.Effect<void>
 }
 
 /**
@@ -186,7 +211,10 @@ export const layer: Layer.Layer<CircuitBreaker, never, CircuitBreakerStore> = La
     const store = yield* CircuitBreakerStore
     const pubsub = yield* Effect.acquireRelease(PubSub.sliding<Transition>(bufferSize), PubSub.shutdown)
     return {
-      get: yield* Handle.registry(store.make, (transition) => PubSub.publish(pubsub, transition)),
+      // Calls may outlive the layer, and what they find out is then told to nobody.
+      get: yield* Handle.registry(store.make, (transition) =>
+        Effect.unlessEffect(PubSub.publish(pubsub, transition), PubSub.isShutdown(pubsub))
+      ),
       transitions: Stream.fromPubSub(pubsub)
     }
   })
@@ -225,6 +253,8 @@ export interface ExecuteOptions<in A, in E> {
   readonly classify?: ((exit: Exit.Exit<A, E>) => Outcome) | undefined
 }
 
+const unclassified: Outcome = { _tag: "Failure", cause: "its exit could not be classified" }
+
 const firstLine = (text: string): string => text.split("\n", 1)[0] ?? ""
 
 const classifyExit = (exit: Exit.Exit<unknown, unknown>): Outcome => {
@@ -248,13 +278,18 @@ export const execute: {
     effect: Effect.Effect<A, E, R>,
     options: ExecuteOptions<A, E>
   ): Effect.Effect<A, E | CircuitOpen, R | CircuitBreaker>
-} = dual(2, <A, E, R>(effect: Effect.Effect<A, E, R>, { classify, key, policy }: ExecuteOptions<A, E>) =>
+} = dual(2, <A, E, R>(effect: Effect.Effect<A, E, R>, { classify = classifyExit, key, policy }: ExecuteOptions<A, E>) =>
   Effect.flatMap(CircuitBreaker, (breakers) =>
     Effect.flatMap(breakers.get(key, policy), (breaker) =>
       Effect.uninterruptibleMask((restore) =>
         Effect.flatMap(breaker.admit(restore), (permit) =>
           Effect.flatMap(Effect.exit(restore(effect)), (exit) =>
-            Effect.zipRight(breaker.record(permit, (classify ?? classifyExit)(exit)), exit)
+            Effect.sync(() => classify(exit)).pipe(
+              // Whatever happens, the permit has to come back.
+              Effect.tapErrorCause(() => breaker.record(permit, unclassified)),
+              Effect.flatMap((outcome) => breaker.record(permit, outcome)),
+              Effect.zipRight(exit)
+            )
           )
         )
       )

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import * as KeyValueStore from "@effect/platform/KeyValueStore"
+import type * as KeyValueStore from "@effect/platform/KeyValueStore"
 import * as Arr from "effect/Array"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -62,11 +62,13 @@ const prefix = "salvo/output/"
  */
 export const layerKeyValueStore: Layer.Layer<OutputStore, never, KeyValueStore.KeyValueStore> = Layer.effect(
   OutputStore,
-  Effect.map(KeyValueStore.KeyValueStore, (store) => {
-    const outputs = KeyValueStore.prefix(store, prefix)
+  Effect.gen(function* () {
+    // Loaded where it is used: it would double the time that loading Salvo takes.
+    const module = yield* Effect.promise(() => import("@effect/platform/KeyValueStore"))
+    const outputs = module.prefix(yield* module.KeyValueStore, prefix)
     return {
-      put: (key, text) => failing("put", key, () => outputs.set(key, text)),
-      get: (key) => failing("get", key, () => outputs.get(key))
+      put: (key: string, text: string) => failing("put", key, () => outputs.set(key, text)),
+      get: (key: string) => failing("get", key, () => outputs.get(key))
     }
   })
 )

@@ -86,15 +86,15 @@ const positive = (concurrency: number | "unbounded" | undefined): number =>
 /** What a runner takes from the outside where it is provided, and does on its own where it is not. */
 type Swappable = CircuitBreaker.CircuitBreaker | RateLimiter.RateLimiter | OutputStore.OutputStore
 
-const swappable = (context: Context.Context<never>) => {
-  // A tag that is asked for need not be there.
-  const provided = context as Context.Context<Swappable>
-  return {
-    breakers: Context.getOption(provided, CircuitBreaker.CircuitBreaker),
-    limiter: Context.getOption(provided, RateLimiter.RateLimiter),
-    outputStore: Option.getOrUndefined(Context.getOption(provided, OutputStore.OutputStore))
-  }
-}
+/** Looks for it where the runner is used, then where it was made. A tag that is asked for need not be there. */
+const provided = <Id extends Swappable, Service>(
+  tag: Context.Tag<Id, Service>,
+  usedIn: Context.Context<never>,
+  madeIn: Context.Context<never>
+): Option.Option<Service> =>
+  Option.orElse(Context.getOption(usedIn as Context.Context<Id>, tag), () =>
+    Context.getOption(madeIn as Context.Context<Id>, tag)
+  )
 
 /**
  * A runner, with what it stands on: the breakers, rate limits and output store of the environment it is made or used in
@@ -109,14 +109,17 @@ export const make = (options: Options = {}): Effect.Effect<Context.Tag.Service<T
     const madeIn = yield* Effect.context<never>()
     const own = yield* Layer.build(Layer.merge(CircuitBreaker.layerMemory, RateLimiter.layerMemory))
     const makeRunner = Runner.make(Policy.resolve(options.policy ?? {}, Policy.defaults))
-    const runner = Effect.map(Effect.context<never>(), (usedIn) => {
-      const { breakers, limiter, outputStore } = swappable(Context.merge(madeIn, usedIn))
-      return makeRunner({
-        breakers: Option.getOrElse(breakers, () => Context.get(own, CircuitBreaker.CircuitBreaker)),
-        limiter: Option.getOrElse(limiter, () => Context.get(own, RateLimiter.RateLimiter)),
-        outputStore
+    const runner = Effect.map(Effect.context<never>(), (usedIn) =>
+      makeRunner({
+        breakers: Option.getOrElse(provided(CircuitBreaker.CircuitBreaker, usedIn, madeIn), () =>
+          Context.get(own, CircuitBreaker.CircuitBreaker)
+        ),
+        limiter: Option.getOrElse(provided(RateLimiter.RateLimiter, usedIn, madeIn), () =>
+          Context.get(own, RateLimiter.RateLimiter)
+        ),
+        outputStore: Option.getOrUndefined(provided(OutputStore.OutputStore, usedIn, madeIn))
       })
-    })
+    )
     return {
       run: (toolbox, calls, run = {}) =>
         Effect.gen(function* () {

@@ -3,6 +3,9 @@ import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as TestClock from "effect/TestClock"
+import * as Scope from "effect/Scope"
+import * as Layer from "effect/Layer"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
@@ -236,6 +239,20 @@ describe("failures of one batch", () => {
     }).pipe(Effect.provide(CircuitBreaker.layerMemory))
   )
 
+  it.effect("trip by what is in the window when they come, though they add nothing to it", () =>
+    Effect.gen(function* () {
+      const window = { time: "10 seconds" } as const
+      const { breaker, calls } = yield* grouped({ failureRate: 0.5, window, minimumCalls: 1, perBatch: true })
+      yield* calls("...")
+      yield* Drive.advance("9 seconds")
+      yield* calls("a")
+      assert.strictEqual((yield* breaker.state).mode, "Closed")
+      yield* Drive.advance("1 second")
+      yield* calls("a")
+      assert.strictEqual((yield* breaker.state).mode, "Open")
+    }).pipe(Effect.provide(CircuitBreaker.layerMemory))
+  )
+
   it.effect("are forgotten when the circuit has moved on", () =>
     Effect.gen(function* () {
       const { breaker, calls, seen } = yield* grouped({ ...rated, consecutive: 9 })
@@ -244,5 +261,41 @@ describe("failures of one batch", () => {
       yield* calls("ba")
       assert.deepStrictEqual(yield* seen, [2, 2, 2])
     }).pipe(Effect.provide(CircuitBreaker.layerMemory))
+  )
+})
+
+describe("what goes wrong around a call", () => {
+  const policy = { trip: { consecutive: 1 }, openFor: "1 second" } as const
+
+  it.effect("a classify that throws is a defect of the call, and gives the probe's slot back as a failure", () =>
+    Effect.gen(function* () {
+      const options = { key: "throws", policy }
+      yield* Effect.flip(CircuitBreaker.execute(Effect.fail("down"), options))
+      yield* TestClock.adjust("1 second")
+      const classify = (): never => {
+        throw new Error("a mistake in classify")
+      }
+      const exit = yield* Effect.exit(CircuitBreaker.execute(Effect.succeed(1), { ...options, classify }))
+      assert.isTrue(Exit.isFailure(exit) && Cause.isDie(exit.cause))
+      const breaker = yield* Effect.flatMap(CircuitBreaker.CircuitBreaker, (all) => all.get("throws"))
+      assert.deepInclude(yield* breaker.state, { mode: "Open", probing: 0 })
+    }).pipe(Effect.provide(CircuitBreaker.layerMemory))
+  )
+
+  it.effect("a call that outlives the layer ends as its effect does", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<never, string>()
+      const scope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(CircuitBreaker.layerMemory, scope)
+      const late = yield* CircuitBreaker.execute(Deferred.await(gate), { key: "late", policy }).pipe(
+        Effect.provide(context),
+        Effect.flip,
+        Effect.fork
+      )
+      yield* TestClock.adjust("1 millis")
+      yield* Scope.close(scope, Exit.void)
+      yield* Deferred.fail(gate, "its own error")
+      assert.strictEqual(yield* Fiber.join(late), "its own error")
+    })
   )
 })

@@ -15,7 +15,7 @@ export type Counted = Exclude<Machine.Outcome, { _tag: "Ignored" }>
 type Detail = readonly [group: string | false, retryAfterMillis: number, cause: string | false]
 
 const dropped = Metric.counter("salvo_circuit_breaker_dropped_outcomes", {
-  description: "Outcomes that the shared circuit never heard of",
+  description: "Outcomes that the shared circuit may not have heard of",
   incremental: true
 })
 

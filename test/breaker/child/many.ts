@@ -12,8 +12,8 @@ const collect = Effect.sync(() => {
 })
 
 const policy = {
-  trip: { consecutive: 3, failureRate: 0.3, window: { time: "100 millis" } },
-  openFor: "3 millis",
+  trip: { consecutive: 3, failureRate: 0.4, window: { time: "100 millis" } },
+  openFor: "1 millis",
   probes: 2
 } as const
 
@@ -38,7 +38,7 @@ const some = (n: number) =>
   )
 
 const program = Effect.gen(function* () {
-  yield* some(20_000)
+  yield* some(50_000)
   const before = yield* collect
   yield* some(100_000)
   const after = yield* collect

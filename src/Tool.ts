@@ -134,6 +134,10 @@ export interface Definition<out Name extends string = string> {
   readonly resource: (input: unknown) => string | undefined
   /** The name of the tool the model may use instead while this one's circuit is open. */
   readonly alternative: string | undefined
+  /** The names of the tools all of whose calls in a batch have to succeed before one of this tool starts. */
+  readonly after: ReadonlyArray<string>
+  /** Whether, or for which tools, a call runs although one that it waits for did not succeed. */
+  readonly tolerates: boolean | ReadonlyArray<string>
   readonly failure: Schema.Schema<unknown, unknown>
   readonly output: Schema.Schema<unknown, unknown>
   /** From what the model wrote to what the handler takes. */
@@ -245,6 +249,13 @@ export interface Options<Input, InputEncoded, Output, OutputEncoded, Failure, Fa
   readonly resource?: ((input: Input) => string | undefined) | undefined
   /** The name of the tool the model may use instead while this one's circuit is open. Default: none. */
   readonly alternative?: string | undefined
+  /** Tools all of whose calls in a batch have to succeed before a call of this one starts. Default: none. */
+  readonly after?: ReadonlyArray<Tool> | undefined
+  /**
+   * Whether a call runs although one that it waits for (by `after` or `dependsOn`) did not succeed, with what outputs
+   * there are: for all tools, or for these. A value that a reference points to cannot be done without. Default: false.
+   */
+  readonly tolerates?: boolean | ReadonlyArray<Tool> | undefined
   /**
    * Who is to blame for a failure, whether it may be tried again and after how long. Default: network trouble by its
    * cause chain; any other failure is transient and may have taken effect, so that `read` and `idempotent` tools are
@@ -306,6 +317,8 @@ const checkBasics = (options: {
   return subject
 }
 
+const namesOf = (tools: ReadonlyArray<Tool> = []): ReadonlyArray<string> => tools.map((tool) => tool.definition.name)
+
 const isEither = <A, E>(u: Effect.Effect<A, E> | Either.Either<A, E>): u is Either.Either<A, E> => Either.isEither(u)
 
 const toIssues = (error: ParseResult.ParseIssue): ReadonlyArray<Issue> =>
@@ -358,6 +371,8 @@ export const Service =
       policy: options.policy ?? {},
       resource: (input) => options.resource?.(input as Input),
       alternative: options.alternative,
+      after: namesOf(options.after),
+      tolerates: typeof options.tolerates === "boolean" ? options.tolerates : namesOf(options.tolerates),
       // The runner only ever pairs these schemas with values of this very tool.
       failure: (options.failure ?? Schema.Never) as Schema.Schema<unknown, unknown>,
       output: options.output as Schema.Schema<unknown, unknown>,
@@ -413,6 +428,13 @@ export interface DynamicOptions<out Name extends string, out Failure, out R> {
   readonly resource?: ((input: Readonly<Record<string, unknown>>) => string | undefined) | undefined
   /** The name of the tool the model may use instead while this one's circuit is open. Default: none. */
   readonly alternative?: string | undefined
+  /** Tools all of whose calls in a batch have to succeed before a call of this one starts. Default: none. */
+  readonly after?: ReadonlyArray<Tool> | undefined
+  /**
+   * Whether a call runs although one that it waits for (by `after` or `dependsOn`) did not succeed, with what outputs
+   * there are: for all tools, or for these. A value that a reference points to cannot be done without. Default: false.
+   */
+  readonly tolerates?: boolean | ReadonlyArray<Tool> | undefined
   readonly classify?: ((failure: unknown) => Fault.Fault) | undefined
   readonly describe?: ((failure: unknown) => string) | undefined
 }
@@ -445,6 +467,8 @@ export const dynamic = <const Name extends string, Failure = never, R = never>(
       // Only inputs that fit the schema, an object's, come here.
       resource: (input) => options.resource?.(input as Readonly<Record<string, unknown>>),
       alternative: options.alternative,
+      after: namesOf(options.after),
+      tolerates: typeof options.tolerates === "boolean" ? options.tolerates : namesOf(options.tolerates),
       failure: Schema.Unknown,
       output: Schema.Unknown,
       decode: validate,

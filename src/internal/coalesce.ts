@@ -31,12 +31,12 @@ export interface Flights {
   readonly landed: (key: string, i: number) => ReadonlyArray<number>
 }
 
-export const flights = (results: ReadonlyArray<ToolResult.ToolResult | undefined>): Flights => {
+export const flights = (resultOf: (i: number) => ToolResult.ToolResult | undefined): Flights => {
   const byKey = new Map<string, Flight>()
   return {
     join: (key, i) => {
       const flight = byKey.get(key)
-      const result = flight === undefined ? undefined : results[flight.leader]
+      const result = flight === undefined ? undefined : resultOf(flight.leader)
       if (flight !== undefined && result === undefined) {
         flight.followers.push(i)
         return "follow"

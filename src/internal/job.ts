@@ -20,6 +20,8 @@ export interface Job {
   readonly call: ToolCall
   readonly definition: Tool.Definition
   readonly handler: Tool.Handler<never, unknown, unknown>
+  /** The arguments before they are decoded. */
+  readonly written: object
   readonly input: Decoded
   /** The tool and its canonical input, where calls of the tool may share an answer. */
   readonly key: string | undefined

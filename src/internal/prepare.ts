@@ -10,7 +10,7 @@ import * as Input from "./input.ts"
 export interface Prepared {
   readonly definition: Tool.Definition
   readonly handler: Tool.Handler<never, unknown, unknown>
-  /** The arguments as the model wrote them. */
+  /** The arguments before they are decoded. */
   readonly written: object
   readonly input: Input.Decoded
 }
@@ -23,32 +23,27 @@ const missing = (definition: Tool.Definition, correlationId: string) =>
     detail: `No layer provides the tool ${definition.name}`
   })
 
-/** Of one tool: its handler, and the input by its schema. */
+/** Of one tool: its handler, and the arguments by its schema. */
 export const prepare = (
   tool: Tool.Tool,
-  input: unknown,
+  written: object,
   context: Context.Context<never>,
   batchId: string
 ): Either.Either<Prepared, Failed.Failed> => {
   const { definition } = tool
   const refuse = (error: ToolError.CallError) => Either.left(Failed.of(error, definition))
-  const written = Input.read(input)
-  if (Either.isLeft(written)) return refuse(written.left)
-  const decoded = Input.decode(definition, written.right)
+  const decoded = Input.decode(definition, written)
   if (Either.isEither(decoded) && Either.isLeft(decoded)) return refuse(decoded.left)
   const handler = tool.handler(context)
   if (Option.isNone(handler)) return refuse(missing(definition, batchId))
-  return Either.right({ definition, handler: handler.value, written: written.right, input: decoded })
+  return Either.right({ definition, handler: handler.value, written, input: decoded })
 }
 
-/** What the call uses that only one call may use at a time; none where its input takes time to decode, or is refused. */
-export const resourceOf = (prepared: Either.Either<Prepared, Failed.Failed>): string | undefined => {
-  if (Either.isLeft(prepared)) return undefined
-  const { definition, input } = prepared.right
-  return Either.isEither(input) && Either.isRight(input)
+/** What the call uses that only one call may use at a time; none where its input takes time to decode. */
+export const resourceOf = ({ definition, input }: Prepared): string | undefined =>
+  Either.isEither(input) && Either.isRight(input)
     ? Either.getOrElse(
         Either.try(() => definition.resource(input.right)),
         () => undefined
       )
     : undefined
-}

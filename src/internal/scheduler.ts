@@ -1,5 +1,5 @@
 /**
- * The fiber-based scheduler of a batch: every call counts the calls it waits for, and whatever lands the last of them
+ * The fiber-based scheduler of a batch: every call counts what it waits for, and whatever takes the last of that away
  * forks it. No levels, no polling, no fiber that only waits.
  */
 import * as Context from "effect/Context"
@@ -9,7 +9,6 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as BatchResult from "../BatchResult.ts"
@@ -17,26 +16,37 @@ import * as BatchEvents from "../services/BatchEvents.ts"
 import type * as Tool from "../Tool.ts"
 import type { ToolCall } from "../ToolCall.ts"
 import * as ToolError from "../ToolError.ts"
-import type { Toolbox } from "../Toolbox.ts"
 import type * as ToolResult from "../ToolResult.ts"
 import * as CallRun from "./callRun.ts"
 import * as Coalesce from "./coalesce.ts"
-import { analyse } from "./dependencies.ts"
 import * as Failed from "./failed.ts"
 import type { CallEvent, Job } from "./job.ts"
 import * as Jobs from "./jobs.ts"
+import type { Node, Target } from "./node.ts"
 import { resourceOf } from "./prepare.ts"
-import type { Runner } from "./runner.ts"
+import * as Roster from "./roster.ts"
 
-export interface Batch<Tools extends Tool.Tool> {
-  readonly id: string
-  readonly toolbox: Toolbox<Tools>
-  readonly calls: ReadonlyArray<ToolCall>
-  readonly runner: Runner
+export interface Batch<Tools extends Tool.Tool> extends Jobs.Batch<Tools> {
   readonly concurrency: number
-  readonly maxExecutions: number
   readonly timeoutMillis: number
   readonly onInterrupt: ((batch: BatchResult.BatchResult<Tools>) => Effect.Effect<void>) | undefined
+  /** Told of every result when it lands. */
+  readonly onLand: (result: ToolResult.ToolResult) => void
+}
+
+/** A batch to which calls can be added. */
+export interface Opened<Tools extends Tool.Tool> {
+  /** Adds calls, in call order; starts nothing. With `hold` they wait until the batch is sealed. */
+  readonly add: (calls: ReadonlyArray<ToolCall>, hold: boolean) => Effect.Effect<void>
+  /** No call comes any more. Starts nothing. */
+  readonly seal: Effect.Effect<void>
+  /** Starts what is ready. */
+  readonly go: Effect.Effect<void>
+  /** Waits until all calls that were added have landed. */
+  readonly join: Effect.Effect<void>
+  readonly finish: Effect.Effect<BatchResult.BatchResult<Tools>>
+  /** Nobody waits any more: says what became of each call, and gives handlers a moment to clean up. */
+  readonly stop: Effect.Effect<void>
 }
 
 /** How long an interrupted batch lets its handlers clean up. */
@@ -51,13 +61,20 @@ const unstarted = (call: ToolCall, failed: Failed.Failed): ToolResult.Failure =>
   duration: Duration.zero
 })
 
+/** Whether a call runs although that one, which it needs, did not succeed. */
+const tolerates = (node: Node, { call }: ToolResult.Failure): boolean => {
+  if (node.call.tolerates === true) return true
+  const tolerated = Either.isRight(node.looked) ? node.looked.right.tool.definition.tolerates : false
+  return typeof tolerated === "boolean" ? tolerated : tolerated.includes(call.name)
+}
+
 /** What a call has come to when the batch is interrupted. */
 const interrupted = (job: Job, time: number): ToolResult.Failure => {
   const { attempts, last, running, startedAt } = job.progress
-  const failed =
-    running.size === 0
-      ? (last ?? Failed.of(new ToolError.NotStarted({ reason: "interrupted" }), job.definition))
-      : Failed.of(new ToolError.OutcomeUnknown(), job.definition)
+  const unknown = Failed.of(new ToolError.OutcomeUnknown(), job.definition)
+  const notStarted = Failed.of(new ToolError.NotStarted({ reason: "interrupted" }), job.definition)
+  // Between two attempts the last one's failure stands.
+  const failed = running.size > 0 ? unknown : attempts === 0 ? notStarted : (last ?? unknown)
   return {
     _tag: "Failure",
     call: job.call,
@@ -68,9 +85,9 @@ const interrupted = (job: Job, time: number): ToolResult.Failure => {
   }
 }
 
-export const run = <Tools extends Tool.Tool>(
+export const open = <Tools extends Tool.Tool>(
   batch: Batch<Tools>
-): Effect.Effect<BatchResult.BatchResult<Tools>, never, Tool.Requirements<Tools>> =>
+): Effect.Effect<Opened<Tools>, never, Tool.Requirements<Tools>> =>
   Effect.gen(function* () {
     const runtime = yield* Effect.runtime<never>()
     const clock = yield* Effect.clock
@@ -79,7 +96,7 @@ export const run = <Tools extends Tool.Tool>(
       runtime.context as Context.Context<BatchEvents.BatchEvents>,
       BatchEvents.BatchEvents
     )
-    const { calls, toolbox } = batch
+    const { toolbox } = batch
     const startedAt = time()
     const fork = Runtime.runFork(runtime)
 
@@ -88,33 +105,34 @@ export const run = <Tools extends Tool.Tool>(
       (event: CallEvent): Effect.Effect<void> =>
         Option.isNone(events) ? Effect.void : events.value.publish({ ...event, batchId: batch.id, call })
 
-    const jobs = yield* Jobs.make(batch, runtime.context, startedAt + batch.timeoutMillis, emitter)
-    const prepared = calls.map(jobs.prepare)
-    const graph = analyse(calls, prepared.map(resourceOf))
-    const landed = calls.map(() => Deferred.unsafeMake<ToolResult.ToolResult>(FiberId.none))
-    const results: Array<ToolResult.ToolResult | undefined> = calls.map(() => undefined)
-    const flights = Coalesce.flights(results)
-    const unmet = [...graph.unmet]
-    const active = new Map<number, { readonly job: Job; readonly fiber: Fiber.RuntimeFiber<ToolResult.ToolResult> }>()
-    const following = new Map<number, Job>()
-    const ready: Array<number> = []
-    let nextReady = 0
+    const jobs = Jobs.make(batch, runtime.context, startedAt + batch.timeoutMillis, emitter)
+    const queue: Array<Node> = []
+    const roster = Roster.make((node) => {
+      if (!node.queued) {
+        node.queued = true
+        queue.push(node)
+      }
+    })
+    const { nodes } = roster
+    const flights = Coalesce.flights((i) => nodes[i]?.result)
+    const active = new Map<Node, Fiber.RuntimeFiber<ToolResult.ToolResult>>()
+    let nextInQueue = 0
     let stopped = false
 
-    const outputsFor = (i: number): ReadonlyMap<string, unknown> => {
+    const outputsFor = (node: Node): ReadonlyMap<string, unknown> => {
       const outputs = new Map<string, unknown>()
-      for (const need of graph.needs[i] ?? []) {
-        const result = results[need]
+      for (const need of node.needs) {
+        const result = nodes[need]?.result
         if (result?._tag === "Success") outputs.set(result.call.id, result.output)
       }
       return outputs
     }
 
-    /** The first call this one needs that did not succeed, and where that trouble began. */
-    const failedNeed = (i: number): ToolError.DependencyFailed | undefined => {
-      for (const need of graph.needs[i] ?? []) {
-        const result = results[need]
-        if (result?._tag === "Failure") {
+    /** The first call this one cannot do without that did not succeed, and where that trouble began. */
+    const failedNeed = (node: Node): ToolError.DependencyFailed | undefined => {
+      for (const need of node.needs) {
+        const result = nodes[need]?.result
+        if (result?._tag === "Failure" && (node.references.has(need) || !tolerates(node, result))) {
           const root = result.error._tag === "DependencyFailed" ? result.error.root : result.call.id
           return new ToolError.DependencyFailed({ dependency: result.call.id, root })
         }
@@ -123,124 +141,140 @@ export const run = <Tools extends Tool.Tool>(
     }
 
     /** What stands in the way of a call, or what it runs with. */
-    const admitted = (i: number): Either.Either<Jobs.Ready, Failed.Failed> => {
-      const refused = graph.refused.get(i) ?? failedNeed(i)
-      return refused === undefined
-        ? (prepared[i] ?? Either.left(Failed.of(new ToolError.NotStarted({ reason: "interrupted" }))))
-        : Either.left(Failed.of(refused))
+    const admitted = (node: Node): Either.Either<Jobs.Ready, Failed.Failed> => {
+      if (node.refused !== undefined) return Either.left(node.refused)
+      const failed = failedNeed(node)
+      if (failed !== undefined) return Either.left(Failed.of(failed))
+      return node.ready ?? Either.flatMap(node.looked, (looked) => Either.flatMap(resolved(node, looked), jobs.prepare))
     }
 
-    /** Two reads are identical where they also wait for the same calls. */
-    const flightOf = (i: number, { key, policy }: Job): string | undefined =>
-      key === undefined || !policy.coalesce ? undefined : `${key} ${(graph.needs[i] ?? []).toSorted().join()}`
+    const resolved = (_node: Node, looked: Jobs.Looked): Either.Either<Jobs.Looked, Failed.Failed> =>
+      Either.right(looked)
 
-    const land = (i: number, result: ToolResult.ToolResult): void => {
-      if (results[i] !== undefined) return
-      results[i] = result
-      const deferred = landed[i]
-      if (deferred !== undefined) Deferred.unsafeDone(deferred, Exit.succeed(result))
-      for (const waiting of graph.awaitedBy[i] ?? []) {
-        const left = (unmet[waiting] ?? 0) - 1
-        unmet[waiting] = left
-        if (left === 0 && !graph.refused.has(waiting)) ready.push(waiting)
-      }
+    /** Two reads are identical where they also wait for the same calls. */
+    const flightOf = (node: Node, { key, policy }: Job): string | undefined =>
+      key === undefined || !policy.coalesce ? undefined : `${key} ${node.needs.toSorted((a, b) => a - b).join()}`
+
+    const land = (node: Node, result: ToolResult.ToolResult): void => {
+      if (node.result !== undefined) return
+      node.result = result
+      Deferred.unsafeDone(node.landed, Exit.succeed(result))
+      batch.onLand(result)
+      roster.landed(node)
     }
 
     /** Lands a call that was not run. */
-    const landUnrun = (i: number, call: ToolCall, result: ToolResult.ToolResult): void => {
-      if (Option.isSome(events)) fork(emitter(call)({ _tag: "Finished", result }))
-      land(i, result)
+    const landUnrun = (node: Node, result: ToolResult.ToolResult): void => {
+      if (Option.isSome(events)) fork(emitter(node.call)({ _tag: "Finished", result }))
+      land(node, result)
     }
 
-    const landShared = (i: number, job: Job, result: ToolResult.ToolResult): void =>
-      landUnrun(i, job.call, Coalesce.share(result, job.call, time() - (job.progress.startedAt ?? time())))
+    const landShared = (node: Node, result: ToolResult.ToolResult): void =>
+      landUnrun(node, Coalesce.share(result, node.call, time() - (node.job?.progress.startedAt ?? time())))
 
     /** Those who followed this call take its result, or, where that was its own affair, start afresh. */
-    const landFollowers = (i: number, flight: string, result: ToolResult.ToolResult): void => {
-      for (const follower of flights.landed(flight, i)) {
-        const job = following.get(follower)
-        if (job === undefined) continue
-        if (Coalesce.isShared(result)) landShared(follower, job, result)
-        else ready.push(follower)
+    const landFollowers = (node: Node, flight: string, result: ToolResult.ToolResult): void => {
+      for (const i of flights.landed(flight, node.index)) {
+        const follower = nodes[i]
+        if (follower === undefined) continue
+        if (Coalesce.isShared(result)) landShared(follower, result)
+        else queue.push(follower)
       }
     }
 
-    const lead = (i: number, job: Job, flight: string | undefined): void => {
+    const lead = (node: Node, job: Job, flight: string | undefined): void => {
       // Interruptible even where the batch is not, because deadlines end waits by interruption.
       const fiber = fork(Effect.interruptible(CallRun.run(job)), { immediate: false })
-      active.set(i, { job, fiber })
+      active.set(node, fiber)
       fiber.addObserver((exit) => {
-        active.delete(i)
+        active.delete(node)
         if (stopped) return
         const result = Exit.isSuccess(exit) ? exit.value : interrupted(job, startedAt)
-        land(i, result)
-        if (flight !== undefined) landFollowers(i, flight, result)
+        land(node, result)
+        if (flight !== undefined) landFollowers(node, flight, result)
         drain()
       })
     }
 
-    const start = (i: number, call: ToolCall): void => {
-      const ready = admitted(i)
-      if (Either.isLeft(ready)) return landUnrun(i, call, unstarted(call, ready.left))
-      const job = following.get(i) ?? jobs.job(i, call, ready.right, outputsFor(i))
-      const flight = flightOf(i, job)
-      const part = flight === undefined ? "lead" : flights.join(flight, i)
-      if (part === "lead") return lead(i, job, flight)
+    const start = (node: Node): void => {
+      const ready = admitted(node)
+      if (Either.isLeft(ready)) return landUnrun(node, unstarted(node.call, ready.left))
+      const job = (node.job ??= jobs.job(node.index, node.call, ready.right, outputsFor(node)))
+      const flight = flightOf(node, job)
+      const part = flight === undefined ? "lead" : flights.join(flight, node.index)
+      if (part === "lead") return lead(node, job, flight)
       job.progress.startedAt ??= time()
-      following.set(i, job)
-      if (part !== "follow") landShared(i, job, part)
+      if (part !== "follow") landShared(node, part)
     }
 
     /** Starts what is ready, as far as the limit allows. A loop, so that long chains of refusals need no stack. */
     const drain = (): void => {
-      while (nextReady < ready.length && active.size < batch.concurrency) {
-        const i = ready[nextReady++]
-        const call = i === undefined ? undefined : calls[i]
-        if (i !== undefined && call !== undefined) start(i, call)
+      while (nextInQueue < queue.length && active.size < batch.concurrency) {
+        const node = queue[nextInQueue++]
+        if (node !== undefined) start(node)
       }
     }
 
-    const finish = (): BatchResult.BatchResult<Tools> =>
+    const targetsOf = (call: ToolCall): ReadonlyArray<Target> =>
+      (call.dependsOn ?? []).map((name) => ({ name, kind: "id", isReference: false }))
+
+    const addOne = (call: ToolCall, hold: boolean): void => {
+      const looked = jobs.lookUp(call)
+      const ready = Either.flatMap(looked, jobs.prepare)
+      // More calls of those tools may come until the batch is sealed.
+      const isLater = Either.isRight(looked) && looked.right.tool.definition.after.length > 0
+      roster.add(
+        { call, looked, ready, targets: targetsOf(call), waitsForSeal: hold || isLater },
+        undefined,
+        Either.isRight(ready) ? resourceOf(ready.right) : undefined
+      )
+    }
+
+    const finish = Effect.sync((): BatchResult.BatchResult<Tools> =>
       BatchResult.make<Tools>(
         batch.id,
         // The report reads how much it may show from here, and does not know the runner's own defaults.
         { ...toolbox, policy: { ...toolbox.policy, maxOutputBytes: jobs.maxOutputBytes } },
-        // Every call has landed or is given its last word here, by the tool of its own name.
-        results as ReadonlyArray<ToolResult.ToolResult<Tools>>,
+        // Every call has landed or was given its last word, by the tool of its own name.
+        nodes.map((node) => node.result) as ReadonlyArray<ToolResult.ToolResult<Tools>>,
         Duration.millis(time() - startedAt)
       )
+    )
 
-    /** Nobody waits for the calls any more: say what became of each, and give handlers a moment to clean up. */
     const stop = Effect.gen(function* () {
       stopped = true
       const now = time()
-      const handlers = Array.from(active.values(), ({ job }) => Array.from(job.progress.running)).flat()
-      calls.forEach((call, i) => {
-        const running = active.get(i)
-        results[i] ??=
-          running === undefined
-            ? unstarted(call, Failed.of(new ToolError.NotStarted({ reason: "interrupted" })))
-            : interrupted(running.job, now)
-      })
-      yield* Effect.forEach([...active.values()], ({ fiber }) => Fiber.interruptFork(fiber), { discard: true })
-      if (batch.onInterrupt !== undefined) yield* batch.onInterrupt(finish())
-      yield* Effect.forEach(handlers, (fiber) => Fiber.await(fiber), { discard: true }).pipe(
-        // This fiber is interrupted already; what is raced runs in one of its own.
-        Effect.interruptible,
-        Effect.timeoutOption(cleanUp)
-      )
+      const handlers = Array.from(active.keys(), ({ job }) => Array.from(job?.progress.running ?? [])).flat()
+      for (const node of nodes) {
+        node.result ??=
+          node.job === undefined || !active.has(node)
+            ? unstarted(node.call, Failed.of(new ToolError.NotStarted({ reason: "interrupted" })))
+            : interrupted(node.job, now)
+      }
+      yield* Effect.forEach(Array.from(active.values()), (fiber) => Fiber.interruptFork(fiber), { discard: true })
+      if (batch.onInterrupt !== undefined) yield* batch.onInterrupt(yield* finish)
+      // In a fiber of its own: in one that was interrupted nothing can be waited for and cut short.
+      const ended = Effect.forEach(handlers, (fiber) => Fiber.await(fiber), { discard: true })
+      const waited = yield* Effect.forkDaemon(Effect.interruptible(Effect.timeoutOption(ended, cleanUp)))
+      yield* Fiber.await(waited)
     })
 
-    calls.forEach((_, i) => {
-      if (unmet[i] === 0 || graph.refused.has(i)) ready.push(i)
-    })
-    yield* Effect.uninterruptibleMask((restore) => {
-      drain()
-      const join = Effect.all(
-        landed.map((deferred) => Deferred.await(deferred)),
-        { mode: "either" }
-      )
-      return Effect.onInterrupt(restore(join), () => stop)
-    })
-    return finish()
+    return {
+      add: (calls, hold) =>
+        Effect.map(jobs.learn(calls), () => {
+          for (const call of calls) addOne(call, hold)
+        }),
+      seal: Effect.sync(() => roster.seal()),
+      go: Effect.sync(() => drain()),
+      join: Effect.suspend(() =>
+        Effect.asVoid(
+          Effect.all(
+            nodes.map(({ landed }) => Deferred.await(landed)),
+            { mode: "either" }
+          )
+        )
+      ),
+      finish,
+      stop
+    }
   })

@@ -54,7 +54,7 @@ const fromEffect = (
 /** The other tool's answer, under its own policy, read as this tool's. */
 const fromTool = (job: Job, input: unknown, { input: makeInput, tool }: FallbackTool<never, unknown, unknown>) =>
   // The call's own input, if nothing else is said: the two tools then take the same.
-  Effect.suspend(() => job.instead(tool, makeInput === undefined ? job.call.input : makeInput(input as never))).pipe(
+  Effect.suspend(() => job.instead(tool, makeInput === undefined ? job.written : makeInput(input as never))).pipe(
     Effect.flatMap(({ output }) => answer(job.definition, output, "fallback"))
   )
 

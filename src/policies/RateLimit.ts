@@ -89,9 +89,11 @@ export const enter = (job: Job, deadline: Deadline, restore: Restore): Effect.Ef
   const { breaker, rateLimit } = job.guards
   if (rateLimit === undefined) return Effect.void
   const { cost, maxWaitMillis } = rateLimit.request
+  // Whoever moves up at the moment the circuit opens begins to wait anew, when it is open already.
+  const abort = breaker === undefined ? undefined : Effect.ignore(Effect.zipRight(breaker.check, breaker.opened))
   return Effect.gen(function* () {
     const left = Math.max(0, deadline.at - (yield* now))
-    const options = { cost, maxWaitMillis: Math.min(left, maxWaitMillis), abort: breaker?.opened }
+    const options = { cost, maxWaitMillis: Math.min(left, maxWaitMillis), abort }
     const taken = yield* Effect.mapError(
       rateLimit.limiter.wait(rateLimit.key, rateLimit.settings, options, restore),
       (error) => Failed.of(error, job.definition)

@@ -9,6 +9,9 @@
  * call at a time finds out whether it is back. A circuit that this process opened meanwhile stays open until its time is
  * up.
  *
+ * **What is seen when.** A process sees its own failures at once, those of others with its next question: after
+ * `maxStaleness`, or when the time is up that it knows the circuit to be open for; a `reset` by another process, too.
+ *
  * **Which clock.** The server's, and durations on the way to the clients: no client's clock matters.
  *
  * **One bad node.** With `quorum` 2 or more, the failures of a single process open its own circuit only; the shared one

@@ -9,17 +9,21 @@
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { constTrue, constVoid } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
 import type { BatchResult } from "../BatchResult.ts"
+import * as Open from "../internal/openBatch.ts"
 import * as Runner from "../internal/runner.ts"
 import * as Scheduler from "../internal/scheduler.ts"
 import * as Policy from "../policies/Policy.ts"
 import type * as Tool from "../Tool.ts"
 import type { ToolCall } from "../ToolCall.ts"
 import type { Toolbox } from "../Toolbox.ts"
+import type { ToolResult } from "../ToolResult.ts"
 import * as CircuitBreaker from "./CircuitBreaker.ts"
 import * as OutputStore from "./OutputStore.ts"
 import * as RateLimiter from "./RateLimiter.ts"
@@ -48,6 +52,26 @@ export interface RunOptions<Tools extends Tool.Tool = Tool.Tool> {
 }
 
 /**
+ * A batch to which calls are added while others already run: those of a turn that is still streaming.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface OpenBatch<out Tools extends Tool.Tool = Tool.Tool> {
+  /**
+   * Adds a call; the order of submission is the call order. It starts as soon as what it waits for has landed, and a
+   * call it names may come later. With `hold` it starts when the batch is sealed at the earliest. Dies once sealed.
+   */
+  readonly submit: (call: ToolCall, options?: { readonly hold?: boolean | undefined }) => Effect.Effect<void>
+  /** No call comes any more: calls that wait for one that is not there fail, held ones start. */
+  readonly seal: Effect.Effect<void>
+  /** The results in the order in which they land. Ends when the batch is sealed and all have landed. */
+  readonly results: Stream.Stream<ToolResult<Tools>>
+  /** What became of all calls, once the batch is sealed and all have landed. */
+  readonly await: Effect.Effect<BatchResult<Tools>>
+}
+
+/**
  * @since 0.1.0
  * @category tags
  */
@@ -59,6 +83,10 @@ export class ToolRunner extends Context.Tag("salvo/ToolRunner")<
       calls: ReadonlyArray<ToolCall>,
       options?: RunOptions<Tools>
     ) => Effect.Effect<BatchResult<Tools>, never, Tool.Requirements<Tools>>
+    readonly open: <Tools extends Tool.Tool>(
+      toolbox: Toolbox<Tools>,
+      options?: RunOptions<Tools>
+    ) => Effect.Effect<OpenBatch<Tools>, never, Tool.Requirements<Tools> | Scope.Scope>
     readonly unavailable: (toolbox: Toolbox) => Effect.Effect<ReadonlySet<string>>
   }
 >() {}
@@ -82,6 +110,13 @@ const positive = (concurrency: number | "unbounded" | undefined): number =>
   concurrency === undefined || concurrency === "unbounded" || !(concurrency >= 1)
     ? Number.POSITIVE_INFINITY
     : Math.floor(concurrency)
+
+/** Tools with more than one call here, whose calls may be identical. */
+const repeated = (calls: ReadonlyArray<ToolCall>): ReadonlySet<string> => {
+  const [once, more] = [new Set<string>(), new Set<string>()]
+  for (const { name } of calls) (once.has(name) ? more : once).add(name)
+  return more
+}
 
 /** What a runner takes from the outside where it is provided, and does on its own where it is not. */
 type Swappable = CircuitBreaker.CircuitBreaker | RateLimiter.RateLimiter | OutputStore.OutputStore
@@ -120,20 +155,39 @@ export const make = (options: Options = {}): Effect.Effect<Context.Tag.Service<T
         outputStore: Option.getOrUndefined(provided(OutputStore.OutputStore, usedIn, madeIn))
       })
     )
+    const openWith = <Tools extends Tool.Tool>(
+      toolbox: Toolbox<Tools>,
+      given: RunOptions<Tools>,
+      own: Pick<Scheduler.Batch<Tools>, "mayRepeat" | "onLand">
+    ) =>
+      Effect.gen(function* () {
+        return yield* Scheduler.open({
+          id: given.id ?? (yield* batchId),
+          toolbox,
+          runner: yield* runner,
+          concurrency: positive(given.concurrency ?? options.concurrency),
+          maxExecutions: given.maxExecutions ?? Number.POSITIVE_INFINITY,
+          timeoutMillis: Duration.toMillis(given.timeout ?? options.timeout ?? Duration.infinity),
+          onInterrupt: given.onInterrupt,
+          ...own
+        })
+      })
+
     return {
-      run: (toolbox, calls, run = {}) =>
+      run: (toolbox, calls, given = {}) =>
         Effect.gen(function* () {
-          return yield* Scheduler.run({
-            id: run.id ?? (yield* batchId),
-            toolbox,
-            calls,
-            runner: yield* runner,
-            concurrency: positive(run.concurrency ?? options.concurrency),
-            maxExecutions: run.maxExecutions ?? Number.POSITIVE_INFINITY,
-            timeoutMillis: Duration.toMillis(run.timeout ?? options.timeout ?? Duration.infinity),
-            onInterrupt: run.onInterrupt
-          })
+          const mayRepeat = repeated(calls)
+          const batch = yield* openWith(toolbox, given, { mayRepeat: (name) => mayRepeat.has(name), onLand: constVoid })
+          yield* batch.add(calls, false)
+          yield* batch.seal
+          return yield* Effect.uninterruptibleMask((restore) =>
+            batch.go.pipe(
+              Effect.zipRight(Effect.onInterrupt(restore(batch.join), () => batch.stop)),
+              Effect.zipRight(batch.finish)
+            )
+          )
         }),
+      open: (toolbox, given = {}) => Open.make((onLand) => openWith(toolbox, given, { mayRepeat: constTrue, onLand })),
       unavailable: (toolbox) => Effect.flatMap(runner, (runner) => Runner.unavailable(runner, toolbox))
     }
   })
@@ -176,3 +230,16 @@ export const run = <Tools extends Tool.Tool>(
  */
 export const unavailable = (toolbox: Toolbox): Effect.Effect<ReadonlySet<string>, never, ToolRunner> =>
   Effect.flatMap(ToolRunner, (runner) => runner.unavailable(toolbox))
+
+/**
+ * Opens a batch for calls that come one by one. Where its scope is closed before all have landed, those that run are
+ * interrupted, as by an interruption of `run`. `run` is the same with all calls submitted at once.
+ *
+ * @since 0.1.0
+ * @category running
+ */
+export const open = <Tools extends Tool.Tool>(
+  toolbox: Toolbox<Tools>,
+  options?: RunOptions<Tools>
+): Effect.Effect<OpenBatch<Tools>, never, Tool.Requirements<Tools> | ToolRunner | Scope.Scope> =>
+  Effect.flatMap(ToolRunner, (runner) => runner.open(toolbox, options))

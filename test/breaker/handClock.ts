@@ -13,6 +13,8 @@ interface Sleeper {
 export interface HandClock extends Clock.Clock {
   /** Goes on by so many milliseconds and wakes whoever's time has come. */
   readonly advance: (millis: number) => void
+  /** How long until the next sleeper's time; none where nobody sleeps. */
+  readonly next: () => number | undefined
 }
 
 export const make = (): HandClock => {
@@ -39,6 +41,7 @@ export const make = (): HandClock => {
         const cancel = unsafeSchedule(() => resume(Effect.void), duration)
         return Effect.sync(() => void cancel())
       }),
+    next: () => (sleepers.length === 0 ? undefined : Math.min(...sleepers.map(({ at }) => at)) - time),
     advance: (millis) => {
       time += millis
       const due = Arr.sortWith(

@@ -44,7 +44,10 @@ const layer = (url: string) =>
     Works.layer(() => Effect.succeed("fine")),
     Fails.layer(() => Effect.fail(new Down())),
     Hangs.layer(() => Effect.never),
-    Layer.provide(ToolRunner.layer, Layer.provide(RedisCircuitBreaker.layer({ maxStaleness: 0 }), Redis.layer({ url })))
+    Layer.provide(
+      ToolRunner.layer,
+      Layer.provide(RedisCircuitBreaker.layer({ maxStaleness: 0, storeTimeout: "200 millis" }), Redis.layer({ url }))
+    )
   )
 
 describeRedis("a batch over a Redis that fails", () => {
@@ -58,7 +61,7 @@ describeRedis("a batch over a Redis that fails", () => {
           yield* redis[fault]
           const { millis, result } = yield* took(outcomes("works", "fails", "works", "works"))
           assert.deepStrictEqual(result, ["executed", "ToolFailure", "executed", "executed"])
-          assert.isBelow(millis, 600)
+          assert.isBelow(millis, 1000)
           assert.deepStrictEqual(yield* outcomes("fails", "works"), ["CircuitOpen", "executed"])
         }).pipe(Effect.provide(layer(redis.url)))
       })

@@ -15,10 +15,15 @@ import { type Server, server } from "./server.ts"
 
 export type Options = RedisCircuitBreaker.Options & { readonly redis?: Redis.Options }
 
-/** The breakers of one process more. */
+/** The breakers of one process more. Where nothing else is said, a busy machine is no reason to give Redis up. */
 export const connect = (redis: Server, { redis: client, ...options }: Options = {}) =>
   Effect.map(
-    Layer.build(Layer.provideMerge(RedisCircuitBreaker.layer(options), Redis.layer({ url: redis.url, ...client }))),
+    Layer.build(
+      Layer.provideMerge(
+        RedisCircuitBreaker.layer({ storeTimeout: "2 seconds", ...options }),
+        Redis.layer({ url: redis.url, commandTimeout: 4000, ...client })
+      )
+    ),
     Context.get(CircuitBreaker.CircuitBreaker)
   )
 

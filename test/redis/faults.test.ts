@@ -27,6 +27,13 @@ const modeOf = (breaker: CircuitBreaker.Breaker) => Effect.map(breaker.state, (s
 
 const trip = (breaker: CircuitBreaker.Breaker) => Effect.replicateEffect(call(breaker, failure), 2)
 
+/** Until the time is up that the process itself knows of: from then on it asks. */
+const untilAsking = (breaker: CircuitBreaker.Breaker) =>
+  Effect.zipRight(
+    eventually(modeOf(breaker), (mode) => mode === "HalfOpen"),
+    eventually(Effect.either(breaker.check), Either.isRight)
+  )
+
 /** Calls until Redis is asked again: then there is something in it. */
 const rejoined = (breaker: CircuitBreaker.Breaker, redis: Server) =>
   eventually(
@@ -67,7 +74,7 @@ describeRedis("when Redis fails", () => {
     Effect.gen(function* () {
       const redis = yield* server()
       const [a, b] = [
-        yield* connect(redis, { ...options, storeTimeout: "30 millis" }),
+        yield* connect(redis, { ...options, storeTimeout: "200 millis" }),
         yield* connect(redis, { ...options, storeTimeout: "5 seconds", redis: { commandTimeout: 10_000 } })
       ]
       const [one, other] = yield* Effect.forEach([a, b], (breakers) => breakers.get("back", long))
@@ -200,7 +207,7 @@ describeRedis("when Redis fails", () => {
       )
       const [one, other] = yield* Effect.forEach([a!, b!], (breakers) => breakers.get("gave up", policy))
       yield* trip(one!)
-      yield* eventually(modeOf(other!), (mode) => mode === "HalfOpen")
+      yield* untilAsking(one!)
       yield* redis.pause
       const fiber = yield* Effect.fork(admit(one!))
       yield* Effect.sleep("50 millis")
@@ -216,17 +223,17 @@ describeRedis("when Redis fails", () => {
       const redis = yield* server()
       const policy: CircuitBreakerPolicy = { trip: { consecutive: 2 }, openFor: "100 millis", lease: "1 minute" }
       const [a, b] = [
-        yield* connect(redis, { ...options, storeTimeout: "50 millis" }),
+        yield* connect(redis, { ...options, storeTimeout: "300 millis" }),
         yield* connect(redis, { ...options, storeTimeout: "10 seconds", redis: { commandTimeout: 20_000 } })
       ]
       const [one, other] = yield* Effect.forEach([a, b], (breakers) => breakers.get("late", policy))
       yield* trip(one!)
-      yield* eventually(modeOf(other!), (mode) => mode === "HalfOpen")
+      yield* untilAsking(one!)
       yield* redis.pause
       // Half-open for itself now: it probes on its own.
       const { millis, result } = yield* took(admit(one!))
       assert(Either.isRight(result))
-      assert.isBelow(millis, 50 + slack)
+      assert.isBelow(millis, 300 + slack)
       yield* redis.resume
       yield* eventually(admit(other!), Either.isRight)
     })

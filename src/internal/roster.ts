@@ -1,0 +1,168 @@
+/** The calls of a batch and who waits for whom: edges from `dependsOn`, `after`, references and shared resources. */
+import * as Either from "effect/Either"
+import * as ToolError from "../ToolError.ts"
+import * as Failed from "./failed.ts"
+import * as Graph from "./graph.ts"
+import * as Names from "./names.ts"
+import * as Node from "./node.ts"
+
+export interface Roster {
+  readonly nodes: ReadonlyArray<Node.Node>
+  /** Adds a call. Whoever waits for one of that name now waits for this one. */
+  readonly add: (
+    own: Pick<Node.Node, "call" | "looked" | "ready" | "targets" | "waitsForSeal">,
+    label: string | undefined,
+    resource: string | undefined
+  ) => Node.Node
+  /** Whoever waited for this call does so no longer. */
+  readonly landed: (node: Node.Node) => void
+  /**
+   * No call comes any more: whoever waits for one that is not there, or for itself, is refused, and whoever waited for
+   * this moment goes on.
+   */
+  readonly seal: () => void
+}
+
+const none: ReadonlyArray<number> = []
+
+const unresolved = ({ name }: Node.Target, found: number): Failed.Failed =>
+  Failed.of(
+    new ToolError.UnresolvedReference({
+      reference: name,
+      reason: found === 0 ? "no call of this turn has that name" : `${found} calls of this turn have that name`
+    })
+  )
+
+/** What a longer cycle is told by; the model reads no more of it. */
+const shownOfCycle = 64
+
+const idsOf = (cycle: ReadonlyArray<number>, nodes: ReadonlyArray<Node.Node>): ReadonlyArray<string> => {
+  const ids = cycle.slice(0, shownOfCycle).map((member) => nodes[member]?.call.id ?? "")
+  return cycle.length > shownOfCycle ? [...ids, `(${cycle.length - shownOfCycle} more)`] : ids
+}
+
+const toolsBefore = (node: Node.Node): ReadonlyArray<string> =>
+  Either.isRight(node.looked) ? node.looked.right.tool.definition.after : []
+
+/** `enqueue` is told of every call that waits for nothing any more. */
+export const make = (enqueue: (node: Node.Node) => void): Roster => {
+  const nodes: Array<Node.Node> = []
+  const names = Names.make()
+  const lastOf = new Map<string, Node.Node>()
+
+  const isPending = (node: Node.Node) => node.result === undefined && node.job === undefined && !node.queued
+
+  const wait = (node: Node.Node, other: Node.Node): void => {
+    if (other.result !== undefined) return
+    other.awaitedBy.push(node)
+    node.unmet++
+  }
+
+  const need = (node: Node.Node, { isReference }: Pick<Node.Target, "isReference">, other: Node.Node): void => {
+    if (isReference) node.references.add(other.index)
+    if (node.needs.includes(other.index)) return
+    node.needs.push(other.index)
+    wait(node, other)
+  }
+
+  const release = (node: Node.Node): void => {
+    // A call that was refused is in the queue already.
+    if (--node.unmet === 0 && node.refused === undefined) enqueue(node)
+  }
+
+  const refuse = (node: Node.Node, failed: Failed.Failed): void => {
+    node.refused ??= failed
+    enqueue(node)
+  }
+
+  /** Those who asked for a name that was not there yet wait for its call instead. */
+  const answer = (asked: ReadonlyArray<Names.Expecting>, node: Node.Node): void => {
+    for (const { by, name } of asked) {
+      const waiting = nodes[by]
+      if (waiting === undefined) continue
+      for (const target of waiting.targets) if (target.name === name) need(waiting, target, node)
+      release(waiting)
+    }
+  }
+
+  const add: Roster["add"] = (own, label, resource) => {
+    const node = Node.make({ ...own, index: nodes.length })
+    nodes.push(node)
+    const asked = names.add(node.index, node.call.id, label)
+    const expected = new Set<string>()
+    for (const target of node.targets) {
+      const { kind, name } = target
+      const [found] = names.find(name, kind)
+      const other = found === undefined ? undefined : nodes[found]
+      if (other !== undefined) need(node, target, other)
+      else if (!expected.has(`${kind} ${name}`)) {
+        expected.add(`${kind} ${name}`)
+        names.expect(name, kind, node.index)
+        node.unmet++
+      }
+    }
+    answer(asked, node)
+    if (resource !== undefined) {
+      const before = lastOf.get(resource)
+      if (before !== undefined && before.result === undefined) {
+        node.after = before.index
+        wait(node, before)
+      }
+      lastOf.set(resource, node)
+    }
+    if (node.unmet === 0) enqueue(node)
+    return node
+  }
+
+  const refuseUnresolved = (node: Node.Node): void => {
+    for (const target of node.targets) {
+      const found = names.find(target.name, target.kind)
+      if (found.length !== 1) return refuse(node, unresolved(target, found.length))
+    }
+  }
+
+  const needTools = (node: Node.Node): void => {
+    const before = new Set(toolsBefore(node))
+    if (before.size === 0) return
+    for (const other of nodes)
+      if (other !== node && before.has(other.call.name)) need(node, { isReference: false }, other)
+  }
+
+  const refuseCycles = (): void => {
+    const needs = nodes.map((node) => (isPending(node) ? node.needs : none))
+    for (const [i, cycle] of Graph.cycles(needs)) {
+      const node = nodes[i]
+      if (node !== undefined) refuse(node, Failed.of(new ToolError.DependencyCycle({ cycle: idsOf(cycle, nodes) })))
+    }
+  }
+
+  const untangle = (): void => {
+    const pending = nodes.map((node) => isPending(node))
+    const after = new Map(
+      nodes.flatMap((node, i) => (pending[i] && node.after !== undefined ? [[i, node.after] as const] : []))
+    )
+    const needs = nodes.map((node, i) => (pending[i] ? node.needs : none))
+    for (const i of Graph.tangled(needs, after)) {
+      const node = nodes[i]
+      const before = nodes[node?.after ?? -1]
+      if (node === undefined || before === undefined) continue
+      before.awaitedBy.splice(before.awaitedBy.indexOf(node), 1)
+      node.after = undefined
+      release(node)
+    }
+  }
+
+  const seal = (): void => {
+    for (const node of nodes) if (isPending(node)) refuseUnresolved(node)
+    for (const node of nodes) if (isPending(node)) needTools(node)
+    refuseCycles()
+    untangle()
+    for (const node of nodes) if (node.waitsForSeal) release(node)
+  }
+
+  const landed = (node: Node.Node): void => {
+    for (const waiting of node.awaitedBy) release(waiting)
+  }
+
+  return { nodes, add, landed, seal }
+}

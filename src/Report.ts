@@ -11,6 +11,7 @@ import * as RichBlocks from "./internal/richBlocks.ts"
 import { byteLength, cut, wellFormed } from "./internal/text.ts"
 import { describe, readOutput } from "./internal/wording.ts"
 import * as Policy from "./policies/Policy.ts"
+import * as Reference from "./Reference.ts"
 import type * as Tool from "./Tool.ts"
 import type { Toolbox } from "./Toolbox.ts"
 import type { Failure, Success, ToolResult } from "./ToolResult.ts"
@@ -152,15 +153,17 @@ export const toolResults = (batch: BatchResult): Array<ToolResultBlock> =>
   batch.results.map((result) => toolResult(result, batch.toolbox))
 
 /**
- * For the system prompt: how to call tools together and how to read their results.
+ * For the system prompt: how to call tools together and how to read their results. `grammar` is how references are
+ * written, where the toolbox allows them.
  *
  * @since 0.1.0
  * @category rendering
  */
-export const guidance = (toolbox: Toolbox): string => {
+export const guidance = (toolbox: Toolbox, grammar: Reference.Grammar = Reference.standard): string => {
   const writes = toolbox.tools.flatMap(({ definition }) => (definition.effects === "write" ? [definition.name] : []))
   return [
     "Call all tools you need that do not depend on each other in one turn: they run at the same time, and one that fails does not affect the others.",
+    ...(toolbox.references ? [grammar.guidance] : []),
     "Each call gets its own result. Keep what succeeded and repeat only what did not.",
     "In an error result, 'Not executed' means that nothing happened; 'Failed' that the tool tried; 'Timed out' and 'Outcome unknown' that it may still have taken effect. Failed calls have already been retried where that was safe.",
     "A result marked as fallback may be out of date: say so when you use it.",

@@ -7,6 +7,7 @@
 import { InvalidDefinition } from "./internal/definition.ts"
 import type { JsonSchema } from "./internal/jsonSchema.ts"
 import * as Policy from "./policies/Policy.ts"
+import * as Reference from "./Reference.ts"
 import type * as Tool from "./Tool.ts"
 
 /**
@@ -18,6 +19,8 @@ export interface Toolbox<out Tools extends Tool.Tool = Tool.Tool> {
   readonly byName: ReadonlyMap<string, Tools>
   /** Laid under each tool's own policy and over the runner's. */
   readonly policy: Policy.Policy
+  /** Whether the model may point into the outputs of other calls of its turn (`Reference`). */
+  readonly references: boolean
 }
 
 /**
@@ -40,7 +43,7 @@ export const make = <const Tools extends ReadonlyArray<Tool.Tool>>(...tools: Too
     }
     byName.set(name, tool)
   }
-  return { tools, byName, policy: {} }
+  return { tools, byName, policy: {}, references: false }
 }
 
 /**
@@ -55,6 +58,18 @@ export const withPolicy = <Tools extends Tool.Tool>(toolbox: Toolbox<Tools>, pol
 }
 
 /**
+ * The same tools, and the model may plan calls in one turn that depend on each other: in place of any value of an input
+ * it may point into the output of another call (`Reference`). The tools' schemas for the model, and the guidance, say so.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const withReferences = <Tools extends Tool.Tool>(toolbox: Toolbox<Tools>): Toolbox<Tools> => ({
+  ...toolbox,
+  references: true
+})
+
+/**
  * A tool as the Messages API takes it in `tools`.
  *
  * @since 0.1.0
@@ -67,14 +82,17 @@ export interface ToolDescription {
 }
 
 /**
- * The `tools` of a request to the Messages API.
+ * The `tools` of a request to the Messages API. `grammar` is how references are written, where the toolbox allows them.
  *
  * @since 0.1.0
  * @category combinators
  */
-export const describe = (toolbox: Toolbox): Array<ToolDescription> =>
+export const describe = (toolbox: Toolbox, grammar: Reference.Grammar = Reference.standard): Array<ToolDescription> =>
   toolbox.tools.map(({ definition }) => ({
     name: definition.name,
     description: definition.description,
-    input_schema: { ...definition.inputSchema, type: "object" as const }
+    input_schema: {
+      ...(toolbox.references ? grammar.widen(definition.inputSchema) : definition.inputSchema),
+      type: "object" as const
+    }
   }))

@@ -3,6 +3,7 @@ import * as Deferred from "effect/Deferred"
 import type * as Either from "effect/Either"
 import * as FiberId from "effect/FiberId"
 import type { ToolCall } from "../ToolCall.ts"
+import type { Parsed } from "../Reference.ts"
 import type * as ToolResult from "../ToolResult.ts"
 import type * as Failed from "./failed.ts"
 import type { Job } from "./job.ts"
@@ -12,6 +13,8 @@ import type { Kind } from "./names.ts"
 /** A name of another call that this one needs. `within` is where a reference points into its output. */
 export interface Target {
   readonly name: string
+  /** As the model wrote it, where that is more than the name. */
+  readonly raw?: string
   readonly kind: Kind
   readonly isReference: boolean
 }
@@ -21,6 +24,8 @@ export interface Node {
   readonly call: ToolCall
   /** Its tool and arguments, or why there are none. */
   readonly looked: Either.Either<Looked, Failed.Failed>
+  /** The references in its arguments; missing where the toolbox knows none. */
+  readonly parsed: Parsed | undefined
   /** Decoded; missing where references have to be resolved first. */
   readonly ready: Either.Either<Ready, Failed.Failed> | undefined
   readonly targets: ReadonlyArray<Target>
@@ -42,7 +47,9 @@ export interface Node {
   readonly landed: Deferred.Deferred<ToolResult.ToolResult>
 }
 
-export const make = (own: Pick<Node, "index" | "call" | "looked" | "ready" | "targets" | "waitsForSeal">): Node => ({
+export const make = (
+  own: Pick<Node, "index" | "call" | "looked" | "parsed" | "ready" | "targets" | "waitsForSeal">
+): Node => ({
   ...own,
   needs: [],
   references: new Set(),

@@ -1,5 +1,7 @@
 /** The calls of a batch and who waits for whom: edges from `dependsOn`, `after`, references and shared resources. */
 import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import * as Reference from "../Reference.ts"
 import * as ToolError from "../ToolError.ts"
 import * as Failed from "./failed.ts"
 import * as Graph from "./graph.ts"
@@ -10,10 +12,12 @@ export interface Roster {
   readonly nodes: ReadonlyArray<Node.Node>
   /** Adds a call. Whoever waits for one of that name now waits for this one. */
   readonly add: (
-    own: Pick<Node.Node, "call" | "looked" | "ready" | "targets" | "waitsForSeal">,
+    own: Pick<Node.Node, "call" | "looked" | "parsed" | "ready" | "targets" | "waitsForSeal">,
     label: string | undefined,
     resource: string | undefined
   ) => Node.Node
+  /** The position of the call that a reference names. */
+  readonly find: (name: string) => number | undefined
   /** Whoever waited for this call does so no longer. */
   readonly landed: (node: Node.Node) => void
   /**
@@ -25,13 +29,14 @@ export interface Roster {
 
 const none: ReadonlyArray<number> = []
 
-const unresolved = ({ name }: Node.Target, found: number): Failed.Failed =>
-  Failed.of(
-    new ToolError.UnresolvedReference({
-      reference: name,
-      reason: found === 0 ? "no call of this turn has that name" : `${found} calls of this turn have that name`
-    })
-  )
+/** Nothing, or too much, has the name that a call needs. */
+const unresolved = ({ kind, name, raw = name }: Node.Target, nodes: ReadonlyArray<Node.Node>): Failed.Failed => {
+  const calls = Reference.calls(nodes.map(({ call, parsed }) => ({ id: call.id, label: parsed?.label })))
+  const found = calls.byId.get(name)?.length ?? 0
+  const byId = found === 0 ? "no call of this turn has that id" : `${found} calls of this turn have that id`
+  const error = kind === "any" ? Either.getLeft(Reference.lookUp({ raw, target: name }, calls)) : Option.none()
+  return Failed.of(Option.getOrElse(error, () => new ToolError.UnresolvedReference({ reference: raw, reason: byId })))
+}
 
 /** What a longer cycle is told by; the model reads no more of it. */
 const shownOfCycle = 64
@@ -117,7 +122,7 @@ export const make = (enqueue: (node: Node.Node) => void): Roster => {
   const refuseUnresolved = (node: Node.Node): void => {
     for (const target of node.targets) {
       const found = names.find(target.name, target.kind)
-      if (found.length !== 1) return refuse(node, unresolved(target, found.length))
+      if (found.length !== 1) return refuse(node, unresolved(target, nodes))
     }
   }
 
@@ -164,5 +169,5 @@ export const make = (enqueue: (node: Node.Node) => void): Roster => {
     for (const waiting of node.awaitedBy) release(waiting)
   }
 
-  return { nodes, add, landed, seal }
+  return { nodes, add, find: (name) => names.find(name, "any")[0], landed, seal }
 }

@@ -12,6 +12,7 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as BatchResult from "../BatchResult.ts"
+import * as Reference from "../Reference.ts"
 import * as BatchEvents from "../services/BatchEvents.ts"
 import type * as Tool from "../Tool.ts"
 import type { ToolCall } from "../ToolCall.ts"
@@ -97,6 +98,7 @@ export const open = <Tools extends Tool.Tool>(
       BatchEvents.BatchEvents
     )
     const { toolbox } = batch
+    const syntax = toolbox.references ? yield* Reference.Syntax : undefined
     const startedAt = time()
     const fork = Runtime.runFork(runtime)
 
@@ -140,16 +142,43 @@ export const open = <Tools extends Tool.Tool>(
       return undefined
     }
 
+    /** What a reference points to. The call it names has succeeded. */
+    const valueOf = (reference: Reference.Ref): Either.Either<unknown, ToolError.UnresolvedReference> => {
+      const target = nodes[roster.find(reference.target) ?? -1]?.result
+      const refuse = (reason: string) => new ToolError.UnresolvedReference({ reference: reference.raw, reason })
+      return target?._tag === "Success"
+        ? Either.mapLeft(Reference.pointerInto(target.encoded, reference.pointer), refuse)
+        : Either.left(refuse("the call it names has no output"))
+    }
+
+    /** The arguments with the values that their references point to, decoded. */
+    const resolved = (
+      { parsed }: Pick<Node, "parsed">,
+      looked: Jobs.Looked
+    ): Either.Either<Jobs.Ready, Failed.Failed> => {
+      if (parsed === undefined) return jobs.prepare(looked)
+      const { references } = parsed
+      return parsed.fill(valueOf).pipe(
+        Either.mapLeft((error) => Failed.of(error)),
+        Either.flatMap((written) => jobs.prepare({ ...looked, written })),
+        Either.mapLeft((failed) =>
+          failed.error._tag === "InvalidInput"
+            ? {
+                ...failed,
+                error: new ToolError.InvalidInput({ issues: Reference.explainIssues(failed.error.issues, references) })
+              }
+            : failed
+        )
+      )
+    }
+
     /** What stands in the way of a call, or what it runs with. */
     const admitted = (node: Node): Either.Either<Jobs.Ready, Failed.Failed> => {
       if (node.refused !== undefined) return Either.left(node.refused)
       const failed = failedNeed(node)
       if (failed !== undefined) return Either.left(Failed.of(failed))
-      return node.ready ?? Either.flatMap(node.looked, (looked) => Either.flatMap(resolved(node, looked), jobs.prepare))
+      return node.ready ?? Either.flatMap(node.looked, (looked) => resolved(node, looked))
     }
-
-    const resolved = (_node: Node, looked: Jobs.Looked): Either.Either<Jobs.Looked, Failed.Failed> =>
-      Either.right(looked)
 
     /** Two reads are identical where they also wait for the same calls. */
     const flightOf = (node: Node, { key, policy }: Job): string | undefined =>
@@ -215,18 +244,29 @@ export const open = <Tools extends Tool.Tool>(
       }
     }
 
-    const targetsOf = (call: ToolCall): ReadonlyArray<Target> =>
-      (call.dependsOn ?? []).map((name) => ({ name, kind: "id", isReference: false }))
+    /** References in what the model wrote, where the toolbox allows them. */
+    const parse = ({ written }: Jobs.Looked): Either.Either<Reference.Parsed | undefined, Failed.Failed> =>
+      syntax === undefined
+        ? Either.right(undefined)
+        : Either.mapLeft(syntax.parse(written), (error) => Failed.of(error))
 
     const addOne = (call: ToolCall, hold: boolean): void => {
       const looked = jobs.lookUp(call)
-      const ready = Either.flatMap(looked, jobs.prepare)
+      const parsed = Either.flatMap(looked, parse)
+      const found = Either.isRight(parsed) ? parsed.right : undefined
+      const references = found?.references ?? []
+      const targets: ReadonlyArray<Target> = [
+        ...(call.dependsOn ?? []).map((name) => ({ name, kind: "id", isReference: false }) as const),
+        ...references.map(({ target, raw }) => ({ name: target, raw, kind: "any", isReference: true }) as const)
+      ]
+      const own = { call, looked: Either.flatMap(parsed, () => looked), parsed: found, targets }
+      const ready = references.length > 0 ? undefined : Either.flatMap(own.looked, (looked) => resolved(own, looked))
       // More calls of those tools may come until the batch is sealed.
       const isLater = Either.isRight(looked) && looked.right.tool.definition.after.length > 0
       roster.add(
-        { call, looked, ready, targets: targetsOf(call), waitsForSeal: hold || isLater },
-        undefined,
-        Either.isRight(ready) ? resourceOf(ready.right) : undefined
+        { ...own, ready, waitsForSeal: hold || isLater },
+        found?.label,
+        ready !== undefined && Either.isRight(ready) ? resourceOf(ready.right) : undefined
       )
     }
 

@@ -28,6 +28,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Handle from "../internal/breaker/handle.ts"
+import type * as Look from "../internal/breaker/look.ts"
 import type * as Machine from "../internal/breaker/machine.ts"
 import * as Memory from "../internal/breaker/memory.ts"
 import type { Settings } from "../internal/breaker/settings.ts"
@@ -88,23 +89,8 @@ export interface Transition {
  * @since 0.1.0
  * @category models
  */
-export interface Status {
-  readonly mode: Mode
+export interface Status extends Omit<Look.Status, "retryAfterMillis"> {
   readonly retryAfter: Duration.Duration | undefined
-  readonly calls: number
-  readonly failures: number
-  readonly slow: number
-  readonly failureRate: number | undefined
-  readonly slowRate: number | undefined
-  /** Failures in a row. */
-  readonly streak: number
-  /** How often it opened since it was last closed. */
-  readonly openings: number
-  /** Probes that are under way. */
-  readonly probing: number
-  /** Calls that `admit` turned away in this process. */
-  readonly rejected: number
-  readonly lastFailure: string | undefined
 }
 
 /**
@@ -123,7 +109,7 @@ const Amount = Schema.Finite.pipe(Schema.nonNegative())
  * @since 0.1.0
  * @category models
  */
-export const Snapshot: Schema.Schema<Machine.Snapshot> = Schema.Struct({
+export const Snapshot: Schema.Schema<Look.Snapshot> = Schema.Struct({
   mode: Schema.Literal("Closed", "Open"),
   remainingMillis: Amount,
   openings: Schema.NonNegativeInt,
@@ -137,7 +123,7 @@ export const Snapshot: Schema.Schema<Machine.Snapshot> = Schema.Struct({
  * @since 0.1.0
  * @category models
  */
-export type Snapshot = Machine.Snapshot
+export type Snapshot = Look.Snapshot
 
 /**
  * A breaker of one dependency.

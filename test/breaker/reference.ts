@@ -3,7 +3,8 @@
  * happened in it and counts everything anew, by going through the list, whenever it is asked. Written from the
  * documentation alone; shares no code with `src/internal/breaker`.
  */
-import type { Mode, Reason, Status } from "../../src/internal/breaker/machine.ts"
+import type { Status } from "../../src/internal/breaker/look.ts"
+import type { Mode, Reason } from "../../src/internal/breaker/machine.ts"
 import type { Settings } from "../../src/internal/breaker/settings.ts"
 
 export type Kind = "success" | "failure" | "ignored"

@@ -9,6 +9,7 @@ import * as Policy from "../../policies/CircuitBreaker.ts"
 import { now } from "../../policies/Timeout.ts"
 import type { Breaker, Outcome, Status, Transition } from "../../services/CircuitBreaker.ts"
 import { CircuitOpen } from "../../ToolError.ts"
+import type * as Look from "./look.ts"
 import type * as Machine from "./machine.ts"
 import type { Settings } from "./settings.ts"
 
@@ -20,11 +21,11 @@ export interface Stored {
   /** Called where interruption is masked. */
   readonly admit: (restore: Restore) => Effect.Effect<Machine.Verdict>
   readonly record: (permit: Machine.Permit, outcome: Machine.Outcome) => Effect.Effect<void>
-  readonly status: Effect.Effect<Machine.Status>
+  readonly status: Effect.Effect<Look.Status>
   readonly isolate: Effect.Effect<void, never, Scope.Scope>
   readonly reset: Effect.Effect<void>
-  readonly snapshot: Effect.Effect<Machine.Snapshot>
-  readonly restore: (snapshot: Machine.Snapshot) => Effect.Effect<void>
+  readonly snapshot: Effect.Effect<Look.Snapshot>
+  readonly restore: (snapshot: Look.Snapshot) => Effect.Effect<void>
 }
 
 /** Told of every change of mode. */
@@ -54,7 +55,7 @@ const levels = { Closed: 0, HalfOpen: 1, Open: 2, Isolated: 3 } as const
 const optional = (millis: number | undefined): Duration.Duration | undefined =>
   millis === undefined ? undefined : Duration.millis(millis)
 
-const toStatus = ({ mode, retryAfterMillis, ...rest }: Machine.Status): Status => ({
+const toStatus = ({ mode, retryAfterMillis, ...rest }: Look.Status): Status => ({
   mode,
   retryAfter: optional(retryAfterMillis),
   ...rest

@@ -107,7 +107,8 @@ export type Outcome =
 /** More groups than ever fail at once. */
 const maxGroups = 64
 
-const enter = (state: State, mode: Mode, reason: Reason, changes: Partial<State> = {}): State => ({
+/** Begins a new era in a mode, with all that went before forgotten but for what is named. */
+export const enter = (state: State, mode: Mode, reason: Reason, changes: Partial<State> = {}): State => ({
   ...initial,
   mode,
   era: state.era + 1,
@@ -296,79 +297,3 @@ export const release = (state: State, holder: string): State => {
 
 /** Closes it and forgets all outcomes, also those of calls under way, unless somebody holds it isolated. */
 export const reset = (state: State): State => (state.mode === "Isolated" ? state : close(state, "reset"))
-
-export interface Status extends Window.Counts {
-  readonly mode: Mode
-  readonly retryAfterMillis: number | undefined
-  readonly failureRate: number | undefined
-  readonly slowRate: number | undefined
-  readonly streak: number
-  readonly openings: number
-  readonly probing: number
-  readonly rejected: number
-  readonly lastFailure: string | undefined
-}
-
-/** What is known of a breaker at a moment: the state as time has left it. */
-export const status = (before: State, settings: Settings, now: number): Status => {
-  const state = settle(before, settings, now)
-  const window = state.mode === "HalfOpen" ? state.probed : Window.current(state.window, settings, now)
-  const minimum = state.mode === "HalfOpen" ? 1 : settings.minimumCalls
-  const rate = (n: number) => (window.calls < minimum ? undefined : n / window.calls)
-  return {
-    mode: state.mode,
-    retryAfterMillis: state.mode === "Open" ? state.openUntil - now : undefined,
-    calls: window.calls,
-    failures: window.failures,
-    slow: window.slow,
-    failureRate: rate(window.failures),
-    slowRate: rate(window.slow),
-    streak: state.streak,
-    openings: state.openings,
-    probing: state.probes.length,
-    rejected: state.rejected,
-    lastFailure: state.lastFailure
-  }
-}
-
-/** A state without any moment of a clock, to be stored and read back by another process. */
-export interface Snapshot {
-  readonly mode: "Closed" | "Open"
-  readonly remainingMillis: number
-  readonly openings: number
-  readonly streak: number
-  readonly ring: string
-  /** The buckets of a time window, by how many buckets ago. */
-  readonly buckets: ReadonlyArray<Window.Bucket>
-  readonly lastFailure: string | undefined
-}
-
-/** Probes are not handed on: a half-open circuit is kept as an open one whose time is up. */
-export const exported = (before: State, settings: Settings, now: number): Snapshot => {
-  const state = settle(before, settings, now)
-  const window = Window.current(state.window, settings, now)
-  const closed = state.mode === "Closed" || state.mode === "Isolated"
-  return {
-    mode: closed ? "Closed" : "Open",
-    remainingMillis: state.mode === "Open" ? state.openUntil - now : 0,
-    openings: closed ? 0 : state.openings,
-    streak: state.streak,
-    ring: window.ring,
-    buckets: Window.aged(window, settings, now),
-    lastFailure: state.lastFailure
-  }
-}
-
-/** Takes over a snapshot, in a new era. Isolation stays what it is. */
-export const imported = (state: State, settings: Settings, now: number, snapshot: Snapshot): State => {
-  if (state.mode === "Isolated") return state
-  const { lastFailure, openings, streak } = snapshot
-  return snapshot.mode === "Open"
-    ? enter(state, "Open", "restored", { openUntil: now + snapshot.remainingMillis, openings, lastFailure })
-    : enter(state, "Closed", "restored", {
-        openings,
-        streak,
-        lastFailure,
-        window: Window.restored(snapshot, settings, now)
-      })
-}

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
 import { now } from "../../policies/Timeout.ts"
 import { type Notify, type Stored, transition } from "./handle.ts"
+import * as Look from "./look.ts"
 import * as Machine from "./machine.ts"
 import type { Settings } from "./settings.ts"
 
@@ -56,7 +57,7 @@ export const make = (_name: string, settings: Settings, notify: Notify): Effect.
       check: look((state, time) => Machine.check(state, settings, time)),
       admit: () => step((state, time) => Machine.admit(state, settings, time, nextName())),
       record: (permit, outcome) => update((state, time) => Machine.record(state, settings, time, permit, outcome)),
-      status: look((state, time) => Machine.status(state, settings, time)),
+      status: look((state, time) => Look.status(state, settings, time)),
       isolate: Effect.asVoid(
         Effect.acquireRelease(
           Effect.tap(Effect.sync(nextName), (holder) => update((state) => Machine.isolate(state, holder))),
@@ -64,7 +65,7 @@ export const make = (_name: string, settings: Settings, notify: Notify): Effect.
         )
       ),
       reset: update(Machine.reset),
-      snapshot: look((state, time) => Machine.exported(state, settings, time)),
-      restore: (snapshot) => update((state, time) => Machine.imported(state, settings, time, snapshot))
+      snapshot: look((state, time) => Look.exported(state, settings, time)),
+      restore: (snapshot) => update((state, time) => Look.imported(state, settings, time, snapshot))
     }
   })

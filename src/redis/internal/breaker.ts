@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import type { Notify, Restore, Stored } from "../../internal/breaker/handle.ts"
+import * as Look from "../../internal/breaker/look.ts"
 import * as Machine from "../../internal/breaker/machine.ts"
 import type { Settings } from "../../internal/breaker/settings.ts"
 import * as Window from "../../internal/breaker/window.ts"
@@ -234,7 +235,7 @@ export const make = (store: Store, line: Line, breaker: string, settings: Settin
       status,
       isolate,
       reset,
-      snapshot: Effect.map(now, (time) => Machine.exported(mirror.local, settings, time)),
+      snapshot: Effect.map(now, (time) => Look.exported(mirror.local, settings, time)),
       restore: (snapshot) => step((time) => mirror.restore(time, snapshot))
     },
     drain: flush

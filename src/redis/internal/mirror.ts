@@ -6,6 +6,7 @@
  * A circuit that the own machine opened stays so until its own probes close it, also when Redis is back: `own` says so.
  * With a quorum it opens for this process alone, whatever the others find.
  */
+import * as Look from "../../internal/breaker/look.ts"
 import * as Machine from "../../internal/breaker/machine.ts"
 import type { Settings } from "../../internal/breaker/settings.ts"
 import type { Transition } from "../../services/CircuitBreaker.ts"
@@ -144,7 +145,7 @@ export class Mirror {
   private opened(reply: Reply, now: number, remainingMillis: number): Machine.State {
     const { decidedBy, lastFailure, openings, reason } = reply
     const snapshot = { mode: "Open", remainingMillis, openings, streak: 0, ring: "", buckets: [], lastFailure } as const
-    const open = Machine.imported(this.local, this.settings, now, snapshot)
+    const open = Look.imported(this.local, this.settings, now, snapshot)
     return Machine.settle({ ...open, reason, decidedBy }, this.settings, now)
   }
 
@@ -192,17 +193,17 @@ export class Mirror {
   }
 
   /** What was kept of this process's own machine decides here, whatever is shared. */
-  restore(now: number, snapshot: Machine.Snapshot): void {
-    this.local = Machine.imported(this.local, this.settings, now, snapshot)
+  restore(now: number, snapshot: Look.Snapshot): void {
+    this.local = Look.imported(this.local, this.settings, now, snapshot)
     this.own = this.local.mode === "Open"
   }
 
-  status(now: number): Machine.Status {
-    return Machine.status(this.local, this.settings, now)
+  status(now: number): Look.Status {
+    return Look.status(this.local, this.settings, now)
   }
 
   /** The state as the server tells of it, unless the own machine is stricter. */
-  merged(now: number, reply: Reply): Machine.Status {
+  merged(now: number, reply: Reply): Look.Status {
     const local = this.decides ? this.status(now) : undefined
     if (local !== undefined && rank[local.mode] > rank[reply.mode]) return local
     const { counts, isolations: _, lastFailure, mode, openings, probing, streak, waitMillis } = reply

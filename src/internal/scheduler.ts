@@ -25,6 +25,7 @@ import type { CallEvent, Job } from "./job.ts"
 import * as Jobs from "./jobs.ts"
 import type { Node, Target } from "./node.ts"
 import { resourceOf } from "./prepare.ts"
+import { readyWith } from "./references.ts"
 import * as Roster from "./roster.ts"
 
 export interface Batch<Tools extends Tool.Tool> extends Jobs.Batch<Tools> {
@@ -142,42 +143,16 @@ export const open = <Tools extends Tool.Tool>(
       return undefined
     }
 
-    /** What a reference points to. The call it names has succeeded. */
-    const valueOf = (reference: Reference.Ref): Either.Either<unknown, ToolError.UnresolvedReference> => {
-      const target = nodes[roster.find(reference.target) ?? -1]?.result
-      const refuse = (reason: string) => new ToolError.UnresolvedReference({ reference: reference.raw, reason })
-      return target?._tag === "Success"
-        ? Either.mapLeft(Reference.pointerInto(target.encoded, reference.pointer), refuse)
-        : Either.left(refuse("the call it names has no output"))
-    }
-
-    /** The arguments with the values that their references point to, decoded. */
-    const resolved = (
-      { parsed }: Pick<Node, "parsed">,
-      looked: Jobs.Looked
-    ): Either.Either<Jobs.Ready, Failed.Failed> => {
-      if (parsed === undefined) return jobs.prepare(looked)
-      const { references } = parsed
-      return parsed.fill(valueOf).pipe(
-        Either.mapLeft((error) => Failed.of(error)),
-        Either.flatMap((written) => jobs.prepare({ ...looked, written })),
-        Either.mapLeft((failed) =>
-          failed.error._tag === "InvalidInput"
-            ? {
-                ...failed,
-                error: new ToolError.InvalidInput({ issues: Reference.explainIssues(failed.error.issues, references) })
-              }
-            : failed
-        )
-      )
-    }
+    const outputOf = (name: string): ToolResult.ToolResult | undefined => nodes[roster.find(name) ?? -1]?.result
 
     /** What stands in the way of a call, or what it runs with. */
     const admitted = (node: Node): Either.Either<Jobs.Ready, Failed.Failed> => {
       if (node.refused !== undefined) return Either.left(node.refused)
       const failed = failedNeed(node)
       if (failed !== undefined) return Either.left(Failed.of(failed))
-      return node.ready ?? Either.flatMap(node.looked, (looked) => resolved(node, looked))
+      return (
+        node.ready ?? Either.flatMap(node.looked, (looked) => readyWith(node.parsed, looked, outputOf, jobs.prepare))
+      )
     }
 
     /** Two reads are identical where they also wait for the same calls. */
@@ -260,7 +235,10 @@ export const open = <Tools extends Tool.Tool>(
         ...references.map(({ target, raw }) => ({ name: target, raw, kind: "any", isReference: true }) as const)
       ]
       const own = { call, looked: Either.flatMap(parsed, () => looked), parsed: found, targets }
-      const ready = references.length > 0 ? undefined : Either.flatMap(own.looked, (looked) => resolved(own, looked))
+      const ready =
+        references.length > 0
+          ? undefined
+          : Either.flatMap(own.looked, (looked) => readyWith(found, looked, outputOf, jobs.prepare))
       // More calls of those tools may come until the batch is sealed.
       const isLater = Either.isRight(looked) && looked.right.tool.definition.after.length > 0
       roster.add(

@@ -102,7 +102,7 @@ const told: ReadonlyArray<readonly [ToolError.CallError, Words]> = [
   ],
   [
     new ToolError.UnresolvedReference({ reference: "x", reason: "no call of this turn has that id" }),
-    { happened: /^Not executed: "x" cannot be resolved/, next: /Name the id of exactly one other call/ }
+    { happened: /^Not executed: "x" cannot be resolved/, next: /Name exactly one other call/ }
   ],
   [
     new ToolError.DependencyCycle({ cycle: ["a", "b"] }),

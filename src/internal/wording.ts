@@ -145,7 +145,7 @@ const words = (failure: Failure, tool: Tool.Definition | undefined, alternative:
     case "InvalidInput":
       return `Not executed: the input does not fit the tool's schema.\n${issueLines(error.issues)}\nCorrect the input and call the tool again.`
     case "UnresolvedReference":
-      return `Not executed: ${JSON.stringify(clip(error.reference, 80))} cannot be resolved (${error.reason}). Name the id of exactly one other call of the same turn.`
+      return `Not executed: ${JSON.stringify(clip(error.reference, 80))} cannot be resolved (${error.reason}). Name exactly one other call of the same turn, and a place in its output that is there.`
     case "DependencyCycle":
       return `Not executed: this call waits for itself (${clip([...error.cycle, error.cycle[0]].join(" -> "), maxValue)}). Break the circle and call again.`
     case "ToolFailure":

@@ -21,7 +21,7 @@ if (!isThere) {
 
 export const describeRedis = describe.skipIf(!isThere)
 
-const freePort = Effect.async<number>((resume) => {
+export const freePort = Effect.async<number>((resume) => {
   const probe = createServer()
   probe.listen(0, "127.0.0.1", () => {
     const address = probe.address()

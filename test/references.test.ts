@@ -66,6 +66,30 @@ describe("references between the calls of a turn", () => {
     }).pipe(Effect.provide(layer))
   )
 
+  it.effect("a handler that changes its input does not change the output it came from", () => {
+    class Spoil extends Tool.Service<Spoil>()("spoil", {
+      description: "Changes its input",
+      input: Schema.Struct({ what: Schema.Unknown }),
+      output: Schema.String,
+      effects: "read"
+    }) {}
+    const spoil = Spoil.layer(({ what }) =>
+      Effect.sync(() => {
+        if (Array.isArray(what)) what.length = 0
+        return "spoiled"
+      })
+    )
+    return Effect.gen(function* () {
+      const { results } = yield* ToolRunner.run(Toolbox.withReferences(Toolbox.make(FindUser, Spoil)), [
+        find(),
+        { id: "toolu_2", name: "spoil", input: { what: { $ref: "#1/user/tags" } } }
+      ])
+      const [first] = results
+      assert(first?._tag === "Success" && typeof first.output === "object")
+      assert.lengthOf(first.output.user.tags, 2)
+    }).pipe(Effect.provide(Layer.merge(layer, spoil)))
+  })
+
   it.effect("a way that leads nowhere says how far it got and what was there", () =>
     Effect.gen(function* () {
       const [, second] = yield* run(find(), orders({ user: { $ref: "#1/user/age" } }))

@@ -14,7 +14,11 @@ const valueOf =
     const refuse = (reason: string) => new ToolError.UnresolvedReference({ reference: raw, reason })
     const result = outputOf(target)
     return result?._tag === "Success"
-      ? Either.mapLeft(Reference.pointerInto(result.encoded, pointer), refuse)
+      ? // A copy: what this handler does to its input must not change the other call's result.
+        Either.mapBoth(Reference.pointerInto(result.encoded, pointer), {
+          onLeft: refuse,
+          onRight: (value) => structuredClone(value)
+        })
       : Either.left(refuse("the call it names has no output"))
   }
 

@@ -41,6 +41,8 @@ describe("a reference in place of a value", () => {
   it("is found at every place that holds the same object", () => {
     const shared = { $ref: "#1" }
     assert.deepStrictEqual(filled({ a: shared, b: [{ c: shared }] }, { 1: 5 }), { a: 5, b: [{ c: 5 }] })
+    const container = { x: [shared] }
+    assert.deepStrictEqual(filled({ a: container, b: container }, { 1: 5 }), { a: { x: [5] }, b: { x: [5] } })
   })
 
   it("may take the place of the whole input, if an object does", () => {

@@ -108,9 +108,9 @@ describe("a widened tool schema", () => {
     for (const bad of [
       { $ref: 1 },
       { $ref: "user" },
-      { $ref: "#1", more: 1 },
+      { $ref: "#1", more: "#2" },
       { $text: 1 },
-      { $text: "x", more: 1 },
+      { $text: "x", more: "y" },
       {}
     ]) {
       fitsNot(schema, { name: bad, tags: ["a"] })
@@ -202,10 +202,10 @@ describe("widening", () => {
       fitsNot(schema, { shape: text }, { shape: { kind: "c", value: "x" } }, { shape: { kind: "a", value: 1 } })
     }
     const both = closed({
-      a: { anyOf: [{ minLength: 2 }, { maxLength: 9 }], oneOf: [{ const: "ab" }, { const: "cd" }] }
+      a: { anyOf: [{ maxLength: 1 }, { pattern: "^a" }], oneOf: [{ const: "ab" }, { const: "cd" }] }
     })
     fits(both, { a: "ab" }, { a: ref })
-    fitsNot(both, { a: "xy" })
+    fitsNot(both, { a: "ax" }, { a: "cd" })
   })
 
   it("goes inside all parts that have to hold together", () => {
@@ -288,6 +288,13 @@ describe("widening", () => {
     })
     fits(schema, { tree: { children: [{ children: [ref] }, ref] } })
     fitsNot(schema, { tree: { children: [{ children: [1] }] } })
+    assert.deepStrictEqual(Object.keys(widen(schema)["$defs"] as object), ["Reference", "Text", "Part"])
+  })
+
+  it("leaves the inside of a part with an address of its own as it is, where definitions are out of reach", () => {
+    const schema = closed({ a: { $id: "https://example.com/part", ...closed({ b: { type: "number" } }) } })
+    fits(schema, { a: { b: 1 } }, { a: ref })
+    fitsNot(schema, { a: { b: ref } }, { a: { b: "x" } })
   })
 
   it("keeps clear of definitions of the same names", () => {
@@ -393,7 +400,7 @@ describe("widening", () => {
       const next = { $ref: `#/$defs/L${i + 1}` }
       return [`L${i}`, { anyOf: [next, next] }] as const
     })
-    widen(closed({ a: { $ref: "#/$defs/L0" } }, { $defs: { ...Object.fromEntries(levels), L60: { type: "string" } } }))
+    widen(closed({ a: { $ref: "#/$defs/L0" } }, { $defs: { ...Object.fromEntries(levels), L60: { type: "number" } } }))
   })
 
   interface Case {

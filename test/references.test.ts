@@ -85,8 +85,7 @@ describe("references between the calls of a turn", () => {
         { id: "toolu_2", name: "spoil", input: { what: { $ref: "#1/user/tags" } } }
       ])
       const [first] = results
-      assert(first?._tag === "Success" && typeof first.output === "object")
-      assert.lengthOf(first.output.user.tags, 2)
+      assert.include(first === undefined ? "" : JSON.stringify(Report.toolResult(first).content), "vip")
     }).pipe(Effect.provide(Layer.merge(layer, spoil)))
   })
 

@@ -138,6 +138,8 @@ export interface Definition<out Name extends string = string> {
   readonly after: ReadonlyArray<string>
   /** Whether, or for which tools, a call runs although one that it waits for did not succeed. */
   readonly tolerates: boolean | ReadonlyArray<string>
+  /** Whether a call of a `read` tool may start before the model's turn is complete. */
+  readonly earlyStart: boolean
   readonly failure: Schema.Schema<unknown, unknown>
   readonly output: Schema.Schema<unknown, unknown>
   /** From what the model wrote to what the handler takes. */
@@ -257,6 +259,11 @@ export interface Options<Input, InputEncoded, Output, OutputEncoded, Failure, Fa
    */
   readonly tolerates?: boolean | ReadonlyArray<Tool> | undefined
   /**
+   * Whether an `Agent` may start a call of a `read` tool while the model's turn is still streaming; without meaning for
+   * other tools. Default: true.
+   */
+  readonly earlyStart?: boolean | undefined
+  /**
    * Who is to blame for a failure, whether it may be tried again and after how long. Default: network trouble by its
    * cause chain; any other failure is transient and may have taken effect, so that `read` and `idempotent` tools are
    * tried again and a `write` is not.
@@ -287,6 +294,7 @@ const checkBasics = (options: {
   readonly policy?: Policy.ToolPolicy<never, unknown> | undefined
   readonly resource?: unknown
   readonly alternative?: unknown
+  readonly earlyStart?: unknown
 }): string => {
   const subject = `Tool ${JSON.stringify(options.name)}`
   if (!namePattern.test(options.name)) {
@@ -296,12 +304,15 @@ const checkBasics = (options: {
   if (!effectsKinds.has(options.effects)) {
     refuse(subject, "effects", options.effects, '"read", "idempotent" or "write"')
   }
-  const { alternative, effects, policy = {}, resource } = options
+  const { alternative, earlyStart, effects, policy = {}, resource } = options
   if (resource !== undefined && typeof resource !== "function") {
     refuse(subject, "resource", resource, "a function from the input to a key, or undefined")
   }
   if (alternative !== undefined && (typeof alternative !== "string" || !namePattern.test(alternative))) {
     refuse(subject, "alternative", alternative, "the name of another tool")
+  }
+  if (earlyStart !== undefined && typeof earlyStart !== "boolean") {
+    refuse(subject, "earlyStart", earlyStart, "true, false or undefined")
   }
   Policy.check(policy, subject)
   for (const field of ["hedge", "cache"] as const) {
@@ -373,6 +384,7 @@ export const Service =
       alternative: options.alternative,
       after: namesOf(options.after),
       tolerates: typeof options.tolerates === "boolean" ? options.tolerates : namesOf(options.tolerates),
+      earlyStart: options.earlyStart ?? true,
       // The runner only ever pairs these schemas with values of this very tool.
       failure: (options.failure ?? Schema.Never) as Schema.Schema<unknown, unknown>,
       output: options.output as Schema.Schema<unknown, unknown>,
@@ -435,6 +447,11 @@ export interface DynamicOptions<out Name extends string, out Failure, out R> {
    * there are: for all tools, or for these. A value that a reference points to cannot be done without. Default: false.
    */
   readonly tolerates?: boolean | ReadonlyArray<Tool> | undefined
+  /**
+   * Whether an `Agent` may start a call of a `read` tool while the model's turn is still streaming; without meaning for
+   * other tools. Default: true.
+   */
+  readonly earlyStart?: boolean | undefined
   readonly classify?: ((failure: unknown) => Fault.Fault) | undefined
   readonly describe?: ((failure: unknown) => string) | undefined
 }
@@ -469,6 +486,7 @@ export const dynamic = <const Name extends string, Failure = never, R = never>(
       alternative: options.alternative,
       after: namesOf(options.after),
       tolerates: typeof options.tolerates === "boolean" ? options.tolerates : namesOf(options.tolerates),
+      earlyStart: options.earlyStart ?? true,
       failure: Schema.Unknown,
       output: Schema.Unknown,
       decode: validate,

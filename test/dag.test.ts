@@ -12,7 +12,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import { type BatchResult, Tool, Toolbox, ToolRunner } from "../src/index.ts"
-import * as HandClock from "./breaker/handClock.ts"
+import { inNoTime } from "./breaker/handClock.ts"
 
 class Failed extends Schema.TaggedError<Failed>()("Failed", {}) {}
 
@@ -118,22 +118,6 @@ describe("the makespan of a batch", () => {
     { fastCheck: { numRuns: 100 } }
   )
 
-  /** Lets every fiber run until it waits. */
-  const settle = Effect.replicateEffect(Effect.yieldNow(), 40, { discard: true })
-
-  /** Goes from one moment at which something happens to the next, which takes no real time. */
-  const play = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-    Effect.gen(function* () {
-      const clock = HandClock.make()
-      const fiber = yield* Effect.fork(Effect.withClock(effect, clock))
-      yield* settle
-      for (let next = clock.next(); next !== undefined; next = clock.next()) {
-        clock.advance(next)
-        yield* settle
-      }
-      return yield* Fiber.join(fiber)
-    })
-
   for (const size of [1000, 10_000]) {
     it.live(
       `is the critical path exactly, for ${size} calls`,
@@ -149,7 +133,7 @@ describe("the makespan of a batch", () => {
             }),
             { numRuns: 1, seed: size }
           )
-          const batch = yield* play(ToolRunner.run(toolbox, callsOf(plan)))
+          const batch = yield* inNoTime(ToolRunner.run(toolbox, callsOf(plan)))
           assert.strictEqual(Duration.toMillis(batch.duration), criticalPath(plan))
         }).pipe(Effect.provide(layer)),
       60_000

@@ -39,7 +39,7 @@ export interface Node {
   /** Whether it waits for the batch to be sealed. */
   readonly waitsForSeal: boolean
   readonly awaitedBy: Array<Node>
-  /** Why it fails before anything of it runs. */
+  /** Why it fails before anything of it runs: its own fault, or that of what it waits for. */
   refused: Failed.Failed | undefined
   queued: boolean
   job: Job | undefined
@@ -48,7 +48,7 @@ export interface Node {
 }
 
 export const make = (
-  own: Pick<Node, "index" | "call" | "looked" | "parsed" | "ready" | "targets" | "waitsForSeal">
+  own: Pick<Node, "index" | "call" | "looked" | "parsed" | "ready" | "targets" | "waitsForSeal" | "refused">
 ): Node => ({
   ...own,
   needs: [],
@@ -56,7 +56,6 @@ export const make = (
   after: undefined,
   unmet: own.waitsForSeal ? 1 : 0,
   awaitedBy: [],
-  refused: undefined,
   queued: false,
   job: undefined,
   result: undefined,

@@ -20,18 +20,18 @@ export const make = <Tools extends Tool.Tool, R>(
       let isDone = false
       // The results of a batch are those of its own tools.
       const batch = yield* open((result) => landed.unsafeOffer(result as ToolResult<Tools>))
-      const joined = Effect.zipRight(Deferred.await(sealed), batch.join)
-      yield* Effect.addFinalizer(() => Effect.zipRight(isDone ? Effect.void : batch.stop, landed.shutdown))
-      yield* joined.pipe(
+      // Whoever sees first that all have landed says so: a batch that was awaited is done when its scope is closed.
+      const joined = Deferred.await(sealed).pipe(
+        Effect.zipRight(batch.join),
         Effect.zipRight(
           Effect.sync(() => {
             isDone = true
             landed.unsafeDone(Exit.void)
           })
-        ),
-        Effect.interruptible,
-        Effect.forkScoped
+        )
       )
+      yield* Effect.addFinalizer(() => Effect.zipRight(isDone ? Effect.void : batch.stop, landed.shutdown))
+      yield* Effect.forkScoped(Effect.interruptible(joined))
       return {
         submit: (call, { hold = false } = {}) =>
           isSealed

@@ -12,7 +12,7 @@ export interface Roster {
   readonly nodes: ReadonlyArray<Node.Node>
   /** Adds a call. Whoever waits for one of that name now waits for this one. */
   readonly add: (
-    own: Pick<Node.Node, "call" | "looked" | "parsed" | "ready" | "targets" | "waitsForSeal">,
+    own: Pick<Node.Node, "call" | "looked" | "parsed" | "ready" | "targets" | "waitsForSeal" | "refused">,
     label: string | undefined,
     resource: string | undefined
   ) => Node.Node
@@ -94,6 +94,12 @@ export const make = (enqueue: (node: Node.Node) => void): Roster => {
     const node = Node.make({ ...own, index: nodes.length })
     nodes.push(node)
     const asked = names.add(node.index, node.call.id, label)
+    answer(asked, node)
+    // What is wrong with a call itself is told at once, whatever it would have waited for.
+    if (node.refused !== undefined) {
+      enqueue(node)
+      return node
+    }
     const expected = new Set<string>()
     for (const target of node.targets) {
       const { kind, name } = target
@@ -106,7 +112,6 @@ export const make = (enqueue: (node: Node.Node) => void): Roster => {
         node.unmet++
       }
     }
-    answer(asked, node)
     if (resource !== undefined) {
       const before = lastOf.get(resource)
       if (before !== undefined && before.result === undefined) {

@@ -32,6 +32,8 @@ export interface Batch<Tools extends Tool.Tool> extends Jobs.Batch<Tools> {
   readonly concurrency: number
   readonly timeoutMillis: number
   readonly onInterrupt: ((batch: BatchResult.BatchResult<Tools>) => Effect.Effect<void>) | undefined
+  /** An answer to a call that is known from before. */
+  readonly recall: ((call: ToolCall, input: object) => ToolResult.Success | undefined) | undefined
   /** Told of every result when it lands. */
   readonly onLand: (result: ToolResult.ToolResult) => void
 }
@@ -62,6 +64,9 @@ const unstarted = (call: ToolCall, failed: Failed.Failed): ToolResult.Failure =>
   attempts: 0,
   duration: Duration.zero
 })
+
+const faultOf = (either: Either.Either<unknown, Failed.Failed> | undefined): Failed.Failed | undefined =>
+  either !== undefined && Either.isLeft(either) ? either.left : undefined
 
 /** Whether a call runs although that one, which it needs, did not succeed. */
 const tolerates = (node: Node, { call }: ToolResult.Failure): boolean => {
@@ -200,13 +205,24 @@ export const open = <Tools extends Tool.Tool>(
       })
     }
 
+    /** What is known of a call from before. It stands only where nothing the call waited for may have changed it. */
+    const recalled = (node: Node, { written }: Job): ToolResult.Success | undefined => {
+      const before = node.after === undefined ? node.needs : [...node.needs, node.after]
+      if (before.some((i) => nodes[i]?.job?.definition.effects !== "read")) return undefined
+      const known = batch.recall?.(node.call, written)
+      return known && { ...known, call: node.call, attempts: 0, duration: Duration.zero, source: "journal" }
+    }
+
     const start = (node: Node): void => {
       const ready = admitted(node)
       if (Either.isLeft(ready)) return landUnrun(node, unstarted(node.call, ready.left))
       const job = (node.job ??= jobs.job(node.index, node.call, ready.right, outputsFor(node)))
       const flight = flightOf(node, job)
       const part = flight === undefined ? "lead" : flights.join(flight, node.index)
-      if (part === "lead") return lead(node, job, flight)
+      if (part === "lead") {
+        const known = recalled(node, job)
+        return known === undefined ? lead(node, job, flight) : landUnrun(node, known)
+      }
       job.progress.startedAt ??= time()
       if (part !== "follow") landShared(node, part)
     }
@@ -242,7 +258,7 @@ export const open = <Tools extends Tool.Tool>(
       // More calls of those tools may come until the batch is sealed.
       const isLater = Either.isRight(looked) && looked.right.tool.definition.after.length > 0
       roster.add(
-        { ...own, ready, waitsForSeal: hold || isLater },
+        { ...own, ready, refused: faultOf(own.looked) ?? faultOf(ready), waitsForSeal: hold || isLater },
         found?.label,
         ready !== undefined && Either.isRight(ready) ? resourceOf(ready.right) : undefined
       )

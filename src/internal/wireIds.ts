@@ -26,22 +26,29 @@ const fresh = (taken: ReadonlySet<string>): string => {
   }
 }
 
+/** The id of the next `tool_use` block of a turn: the same, block by block as they come or all at once. */
+export const ids = (messages: ReadonlyArray<Message>): ((block: Block) => string) => {
+  const taken = idsOf(messages)
+  return ({ id: given }) => {
+    const id = typeof given === "string" && wellFormedId.test(given) && !taken.has(given) ? given : fresh(taken)
+    taken.add(id)
+    return id
+  }
+}
+
 /**
  * Gateways return blank and colliding ids, which the API refuses on the next request. Such a call gets a new id, in
  * the turn and in its call alike; every other block stays the very same object.
  */
 export const unique = (turn: Turn, messages: ReadonlyArray<Message>): Turn => {
-  const taken = idsOf(messages)
-  const ids: Array<string> = []
+  const idOf = ids(messages)
+  const given: Array<string> = []
   const content = turn.content.map((block): Block => {
     if (block.type !== "tool_use") return block
-    const given = block["id"]
-    const keep = typeof given === "string" && wellFormedId.test(given) && !taken.has(given)
-    const id = keep ? given : fresh(taken)
-    taken.add(id)
-    ids.push(id)
+    const id = idOf(block)
+    given.push(id)
     const name = nameFor(block["name"])
-    return keep && name === block["name"] ? block : { ...block, id, name }
+    return id === block["id"] && name === block["name"] ? block : { ...block, id, name }
   })
-  return { ...turn, content, calls: turn.calls.map((call, i) => ({ ...call, id: ids[i] ?? call.id })) }
+  return { ...turn, content, calls: turn.calls.map((call, i) => ({ ...call, id: given[i] ?? call.id })) }
 }

@@ -10,9 +10,12 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
 import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
 import type { BatchResult } from "../BatchResult.ts"
-import * as WireIds from "../internal/wireIds.ts"
+import * as EarlyStart from "../internal/earlyStart.ts"
+import { nextStep, sendable, textOf, withoutCalls } from "../internal/turnEnd.ts"
 import { now } from "../policies/Timeout.ts"
+import * as Reference from "../Reference.ts"
 import * as Report from "../Report.ts"
 import type * as Tool from "../Tool.ts"
 import * as Toolbox from "../Toolbox.ts"
@@ -103,6 +106,14 @@ export interface Options<Tools extends Tool.Tool> {
    * them. Default: false, since a changed list of tools is a miss in the API's prompt cache.
    */
   readonly withholdOpen?: boolean | undefined
+  /**
+   * Whether calls of `read` tools start while the model's turn is still streaming: each as soon as the model has gone on
+   * to its next block. A tool may opt out (`Tool.Options.earlyStart`); all other calls start when the turn is complete.
+   *
+   * Where the stream dies, or the reply is cut by `max_tokens`, calls that still run are interrupted, and those that
+   * have succeeded answer the same calls (tool and input) of the turn that is asked instead. Default: true.
+   */
+  readonly earlyStart?: boolean | undefined
   readonly onEvent?: ((event: Model.TurnEvent) => Effect.Effect<void>) | undefined
   readonly onExchange?: ((exchange: Exchange<Tools>) => Effect.Effect<void>) | undefined
 }
@@ -118,52 +129,6 @@ const defaultRetry: Schedule.Schedule<unknown, Model.ModelError> = Schedule.expo
   )
 )
 
-const textOf = (turn: Model.Turn): string =>
-  turn.content
-    .flatMap((block) => (block.type === "text" && typeof block["text"] === "string" ? block["text"] : []))
-    .join("")
-
-type Next = "run" | "send back" | "ask for more" | Stop
-
-/** A turn that said nothing cannot go back: the API refuses empty messages. */
-const sendBack = (turn: Model.Turn): Next => (sendable(turn).length > 0 ? "send back" : "incomplete")
-
-/** What a stop reason asks of the loop. Only `tool_use` says that the calls are complete. */
-const nextStep = (turn: Model.Turn): Next => {
-  switch (turn.stopReason) {
-    case "tool_use":
-      return turn.calls.length > 0 ? "run" : sendBack(turn)
-    case "end_turn":
-    case "stop_sequence":
-      return "end_turn"
-    case "pause_turn":
-    case "compaction":
-      return sendBack(turn)
-    case "max_tokens":
-      return turn.calls.length > 0 ? "ask for more" : "max_tokens"
-    case "model_context_window_exceeded":
-      return "context_window"
-    case "refusal":
-      return "refusal"
-    default:
-      return "incomplete"
-  }
-}
-
-const isBlank = (block: Model.Block): boolean =>
-  block.type === "text" && (typeof block["text"] !== "string" || block["text"].trim() === "")
-
-/** The API refuses blocks of empty text, even those it sent. */
-const sendable = (turn: Model.Turn): ReadonlyArray<Model.Block> => turn.content.filter((block) => !isBlank(block))
-
-const isThinking = (block: Model.Block): boolean => block.type === "thinking" || block.type === "redacted_thinking"
-
-/** Without the calls, which nobody will answer, and without thinking at the end, which the API refuses. */
-const withoutCalls = (turn: Model.Turn): ReadonlyArray<Model.Block> => {
-  const blocks = sendable(turn).filter((block) => block.type !== "tool_use")
-  return blocks.slice(0, blocks.findLastIndex((block) => !isThinking(block)) + 1)
-}
-
 const ended = (stop: Stop): boolean => stop === "end_turn" || stop === "max_tokens"
 
 /**
@@ -178,14 +143,18 @@ export const run = <Tools extends Tool.Tool>(
   AgentResult<Tools>,
   Model.ModelError,
   Model.Model | ToolRunner.ToolRunner | Tool.Requirements<Tools>
-> =>
+> => Effect.scopedWith((scope) => inScope(options, scope))
+
+/** `scope` is that of the calls, should the loop end in the middle of them. */
+const inScope = <Tools extends Tool.Tool>(options: Options<Tools>, scope: Scope.Scope) =>
   Effect.gen(function* () {
     const { prompt, toolbox } = options
     const history = options.conversation ?? (yield* conversation())
     const deadline = (yield* now) + Duration.toMillis(options.timeout ?? "10 minutes")
-    const guidance = Report.guidance(toolbox)
+    const grammar = yield* Reference.Syntax
+    const guidance = Report.guidance(toolbox, grammar)
     const system = options.system === undefined ? guidance : `${options.system}\n\n${guidance}`
-    const allTools = Toolbox.describe(toolbox)
+    const allTools = Toolbox.describe(toolbox, grammar)
     const maxTurns = options.maxTurns ?? 20
     const exchanges: Array<Exchange<Tools>> = []
     let maxTokens = options.maxTokens ?? 4096
@@ -205,13 +174,34 @@ export const run = <Tools extends Tool.Tool>(
       return tools.length === 0 ? allTools : tools
     })
 
+    const early = yield* EarlyStart.make({
+      toolbox,
+      enabled: options.earlyStart ?? true,
+      runOptions: Effect.map(now, (time) => ({
+        timeout: Duration.millis(deadline - time),
+        concurrency: options.concurrency
+      })),
+      scope
+    })
+
+    const askOnce = (request: Model.TurnRequest) =>
+      Effect.suspend(() => {
+        const calls = early.listen(request.messages)
+        const onEvent = (event: Model.TurnEvent) =>
+          Effect.zipRight(calls.hear(event), options.onEvent?.(event) ?? Effect.void)
+        return Model.turn(request, onEvent).pipe(
+          Effect.map((turn) => ({ turn: calls.named(turn), calls })),
+          Effect.onError(() => calls.drop)
+        )
+      })
+
     const ask = Effect.gen(function* () {
       const messages = yield* Ref.get(history)
       const tools = yield* offered
-      const turn = yield* Model.turn({ system, messages, tools, maxTokens }, options.onEvent).pipe(
-        Effect.retry({ schedule: options.modelRetry ?? defaultRetry, while: (error) => error.retryable })
-      )
-      return WireIds.unique(turn, messages)
+      return yield* Effect.retry(askOnce({ system, messages, tools, maxTokens }), {
+        schedule: options.modelRetry ?? defaultRetry,
+        while: (error) => error.retryable
+      })
     })
 
     const exchange = (turn: Model.Turn, batch: BatchResult<Tools> | undefined) => {
@@ -221,15 +211,11 @@ export const run = <Tools extends Tool.Tool>(
     }
 
     // Once the batch has ended nothing comes between its results and the conversation.
-    const runCalls = (turn: Model.Turn, timeout: Duration.Duration) =>
+    const runCalls = (turn: Model.Turn, calls: EarlyStart.Listener<Tools>) =>
       Effect.uninterruptibleMask((restore) =>
         Effect.gen(function* () {
-          const batch = yield* restore(
-            ToolRunner.run(toolbox, turn.calls, {
-              timeout,
-              concurrency: options.concurrency,
-              onInterrupt: (batch) => Effect.zipRight(answered(turn, batch), exchange(turn, batch))
-            })
+          const batch = yield* calls.run(turn, restore, (batch) =>
+            Effect.zipRight(answered(turn, batch), exchange(turn, batch))
           )
           yield* answered(turn, batch)
           yield* restore(exchange(turn, batch))
@@ -245,16 +231,17 @@ export const run = <Tools extends Tool.Tool>(
         }
         const asked = yield* Effect.timeoutOption(ask, left)
         if (asked._tag === "None") return "out_of_time"
-        const turn = asked.value
+        const { calls, turn } = asked.value
         usage = {
           inputTokens: usage.inputTokens + turn.usage.inputTokens,
           outputTokens: usage.outputTokens + turn.usage.outputTokens
         }
         const next = nextStep(turn)
+        if (next !== "run") yield* calls.drop
         switch (next) {
           case "run":
             answer = textOf(turn)
-            yield* runCalls(turn, Duration.millis(deadline - (yield* now)))
+            yield* runCalls(turn, calls)
             break
           case "send back":
             yield* append({ role: "assistant", content: sendable(turn) })
@@ -274,6 +261,7 @@ export const run = <Tools extends Tool.Tool>(
             return next
           }
         }
+        if (next !== "ask for more") early.forget()
       }
       return "out_of_turns"
     })

@@ -23,7 +23,7 @@ import * as Policy from "../policies/Policy.ts"
 import type * as Tool from "../Tool.ts"
 import type { ToolCall } from "../ToolCall.ts"
 import type { Toolbox } from "../Toolbox.ts"
-import type { ToolResult } from "../ToolResult.ts"
+import type { Success, ToolResult } from "../ToolResult.ts"
 import * as CircuitBreaker from "./CircuitBreaker.ts"
 import * as OutputStore from "./OutputStore.ts"
 import * as RateLimiter from "./RateLimiter.ts"
@@ -49,6 +49,12 @@ export interface RunOptions<Tools extends Tool.Tool = Tool.Tool> {
    * that was running is `OutcomeUnknown`, one that was not is `NotStarted`.
    */
   readonly onInterrupt?: ((batch: BatchResult<Tools>) => Effect.Effect<void>) | undefined
+  /**
+   * Asked when a call is about to be executed, with its arguments after references are resolved: an answer that is
+   * known from before is its result, of source `journal`. Not asked for a call that had to wait for one which may have
+   * changed something. Default: nothing is known.
+   */
+  readonly recall?: ((call: ToolCall, input: object) => Success | undefined) | undefined
 }
 
 /**
@@ -169,6 +175,7 @@ export const make = (options: Options = {}): Effect.Effect<Context.Tag.Service<T
           maxExecutions: given.maxExecutions ?? Number.POSITIVE_INFINITY,
           timeoutMillis: Duration.toMillis(given.timeout ?? options.timeout ?? Duration.infinity),
           onInterrupt: given.onInterrupt,
+          recall: given.recall,
           ...own
         })
       })

@@ -3,6 +3,7 @@ import * as Arr from "effect/Array"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Order from "effect/Order"
 
 interface Sleeper {
@@ -54,3 +55,19 @@ export const make = (): HandClock => {
     }
   }
 }
+
+/** Lets every fiber run until it waits. */
+const settle = Effect.replicateEffect(Effect.yieldNow(), 40, { discard: true })
+
+/** Goes from one moment at which something happens to the next, which takes no real time. */
+export const inNoTime = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.gen(function* () {
+    const clock = make()
+    const fiber = yield* Effect.fork(Effect.withClock(effect, clock))
+    yield* settle
+    for (let next = clock.next(); next !== undefined; next = clock.next()) {
+      clock.advance(next)
+      yield* settle
+    }
+    return yield* Fiber.join(fiber)
+  })

@@ -34,10 +34,9 @@ describeRedis("TLS and a user with a password", () => {
       const { cert, key } = yield* certificate
       const port = yield* freePort
       yield* server({
-        args: [
-          ...["--tls-port", String(port), "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", cert],
-          ...["--tls-auth-clients", "no", "--user", "app", "on", ">secret", "~*", "+@all"]
-        ]
+        args: `--tls-port ${port} --tls-cert-file ${cert} --tls-key-file ${key} --tls-ca-cert-file ${cert} --tls-auth-clients no --user app on >secret ~* +@all`.split(
+          " "
+        )
       })
       const connect = (options: Redis.Options) =>
         Layer.build(Layer.provide(RedisCircuitBreaker.layer({ storeTimeout: "2 seconds" }), Redis.layer(options))).pipe(

@@ -28,7 +28,7 @@ const trailing = Array.from({ length: 6 }, (_, i) => text(`and so on ${i} `))
 
 const script: MessagesServer.Script = ({ turn }) =>
   Effect.succeed(
-    turn === 1
+    turn === 0
       ? reply({ content: [...calls, ...trailing], stopReason: "tool_use", delayBetweenBlocks: "200 millis" })
       : reply({ content: [text("Done.")] })
   )

@@ -512,10 +512,11 @@ describe("an agent that is stopped while its turn streams or its calls run", () 
   )
 
   it.effect("in the moment in which its last call lands tells the exchange once, in full", () =>
-    // From the handler's end to the batch's, one step of the fibers after the other.
+    // One step of the fibers after the other from the handler's end on; who hears first that all have landed changes
+    // with the number of calls.
     Effect.forEach(
-      Array.from({ length: 60 }, (_, steps) => steps),
-      (steps) =>
+      Array.from({ length: 30 }, (_, i) => [Math.floor(i / 3), (i % 3) + 1] as const),
+      ([steps, calls]) =>
         Effect.gen(function* () {
           const running = yield* Deferred.make<Fiber.RuntimeFiber<unknown, unknown>>()
           const stop = Effect.yieldNow().pipe(
@@ -527,8 +528,9 @@ describe("an agent that is stopped while its turn streams or its calls run", () 
           const heard: Array<Agent.Exchange> = []
           const conversation = yield* Agent.conversation()
           const onExchange = (exchange: Agent.Exchange) => Effect.sync(() => heard.push(exchange))
-          const twoCalls = turn([call("roll", "a"), call("book", "b")])
-          const fiber = yield* Effect.fork(agent([twoCalls], world, { conversation, onExchange }))
+          const rolls = Array.from({ length: calls - 1 }, (_, i) => call("roll", `${i}`))
+          const said = turn([...rolls, call("book", "b")])
+          const fiber = yield* Effect.fork(agent([said], world, { conversation, onExchange }))
           yield* Deferred.succeed(running, fiber)
           yield* TestClock.adjust("1 second")
           yield* Fiber.await(fiber)
@@ -538,7 +540,7 @@ describe("an agent that is stopped while its turn streams or its calls run", () 
           const told = heard.filter(({ batch }) => batch !== undefined)
           assert.deepStrictEqual(
             told.map(({ batch }) => batch?.results.length),
-            [2]
+            [calls]
           )
         }).pipe(Effect.provide(TestClock.defaultTestClock))
     )

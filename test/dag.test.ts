@@ -118,35 +118,77 @@ describe("the makespan of a batch", () => {
     { fastCheck: { numRuns: 100 } }
   )
 
-  for (const size of [1000, 10_000]) {
-    it.live(
-      `is the critical path exactly, for ${size} calls`,
-      () =>
-        Effect.gen(function* () {
-          const [plan = []] = FastCheck.sample(
-            FastCheck.infiniteStream(FastCheck.nat()).map((numbers) => {
-              const next = () => Number(numbers.next().value)
-              return Array.from({ length: size }, (_, i): Plan => ({
-                millis: next() % 1000,
-                needs: i === 0 ? [] : Array.from({ length: next() % 4 }, () => Math.max(0, i - 1 - (next() % 50)))
-              }))
-            }),
-            { numRuns: 1, seed: size }
-          )
-          const batch = yield* inNoTime(ToolRunner.run(toolbox, callsOf(plan)))
-          assert.strictEqual(Duration.toMillis(batch.duration), criticalPath(plan))
-        }).pipe(Effect.provide(layer)),
-      60_000
+  /** A plan of that many calls, each needing up to three of the fifty before it. */
+  const planOf = (size: number, seed: number): ReadonlyArray<Plan> => {
+    const [plan = []] = FastCheck.sample(
+      FastCheck.infiniteStream(FastCheck.nat()).map((numbers) => {
+        const next = () => Number(numbers.next().value)
+        return Array.from({ length: size }, (_, i): Plan => ({
+          millis: next() % 1000,
+          needs: i === 0 ? [] : Array.from({ length: next() % 4 }, () => Math.max(0, i - 1 - (next() % 50)))
+        }))
+      }),
+      { numRuns: 1, seed }
     )
+    return plan
   }
 
-  it.effect("with a limit, nothing idles while something is ready", () =>
-    Effect.gen(function* () {
-      // Ten calls of 100, two at a time, of which five need the first.
-      const calls = Array.from({ length: 10 }, (_, i) => call(`c${i}`, 100, i >= 5 ? ["c0"] : []))
-      const batch = yield* within(ToolRunner.run(toolbox, calls, { concurrency: 2 }))
-      assert.strictEqual(Duration.toMillis(batch.duration), 500)
-    }).pipe(Effect.provide(layer))
+  const sized = { size: FastCheck.integer({ min: 10, max: 1000 }), seed: FastCheck.nat() }
+
+  it.live.prop(
+    "is the critical path exactly, for plans of ten to a thousand calls",
+    sized,
+    ({ seed, size }) =>
+      Effect.gen(function* () {
+        const plan = planOf(size, seed)
+        const batch = yield* inNoTime(ToolRunner.run(toolbox, callsOf(plan)))
+        assert.strictEqual(Duration.toMillis(batch.duration), criticalPath(plan))
+      }).pipe(Effect.provide(layer)),
+    { fastCheck: { numRuns: 30 }, timeout: 60_000 }
+  )
+
+  it.live(
+    "is the critical path exactly, for ten thousand calls",
+    () =>
+      Effect.gen(function* () {
+        const plan = planOf(10_000, 1)
+        const batch = yield* inNoTime(ToolRunner.run(toolbox, callsOf(plan)))
+        assert.strictEqual(Duration.toMillis(batch.duration), criticalPath(plan))
+      }).pipe(Effect.provide(layer)),
+    60_000
+  )
+
+  it.live.prop(
+    "with a limit, nothing idles while something is ready",
+    { ...sized, size: FastCheck.integer({ min: 10, max: 200 }), limit: FastCheck.integer({ min: 1, max: 8 }) },
+    ({ limit, seed, size }) =>
+      Effect.gen(function* () {
+        const plan = planOf(size, seed).map(({ millis, needs }) => ({ millis: millis + 1, needs }))
+        const spans = new Map<string, { readonly start: number; readonly end: number }>()
+        const timed: typeof handler = (given, { id }) =>
+          Effect.gen(function* () {
+            const start = yield* Clock.currentTimeMillis
+            yield* Effect.sleep(given.millis ?? 0)
+            spans.set(id, { start, end: yield* Clock.currentTimeMillis })
+            return id
+          })
+        yield* inNoTime(ToolRunner.run(toolbox, callsOf(plan), { concurrency: limit })).pipe(
+          Effect.provide(Layer.mergeAll(layer, Work.layer(timed)))
+        )
+        const all = [...spans.values()]
+        const runningAt = (time: number) => all.filter(({ end, start }) => start <= time && time < end).length
+        for (const { start } of all) assert.isAtMost(runningAt(start), limit)
+        plan.forEach(({ needs }, i) => {
+          const ready = Math.max(0, ...needs.map((need) => spans.get(`c${need}`)?.end ?? Number.NaN))
+          const start = spans.get(`c${i}`)?.start ?? Number.NaN
+          // From when it was ready until it started, every slot was taken at every moment anything changed.
+          const changes = [ready, ...all.flatMap(({ end, start }) => [start, end])].filter(
+            (t) => ready <= t && t < start
+          )
+          for (const time of changes) assert.strictEqual(runningAt(time), limit)
+        })
+      }),
+    { fastCheck: { numRuns: 30 }, timeout: 60_000 }
   )
 })
 

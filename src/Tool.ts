@@ -11,17 +11,16 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
+import type * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Types from "effect/Types"
 import type * as Fault from "./Fault.ts"
-import { InvalidDefinition, kindOf } from "./internal/definition.ts"
-import * as Dynamic from "./internal/dynamic.ts"
 import { inputSchema, type JsonSchema } from "./internal/jsonSchema.ts"
+import { checkBasics, common, isEither, symbol, toIssues, variance } from "./internal/toolBasics.ts"
 import type { Issue } from "./ToolError.ts"
-import * as Policy from "./policies/Policy.ts"
+import type * as Policy from "./policies/Policy.ts"
 
 export {
   /**
@@ -67,7 +66,7 @@ export {
  * @since 0.1.0
  * @category type ids
  */
-export const TypeId: unique symbol = Symbol.for("salvo/Tool")
+export const TypeId: typeof symbol = symbol
 
 /**
  * @since 0.1.0
@@ -230,20 +229,15 @@ export interface ServiceClass<Self, Name extends string, Input, Output, Failure,
 }
 
 /**
+ * What may be said of any tool.
+ *
  * @since 0.1.0
  * @category models
  */
-export interface Options<Input, InputEncoded, Output, OutputEncoded, Failure, FailureEncoded, R = unknown> {
+export interface CommonOptions<in Input> {
   /** What the tool does and when to use it, for the model. */
   readonly description: string
-  /** A schema of one object: the model calls tools with named arguments. */
-  readonly input: Schema.Schema<Input, InputEncoded>
-  /** What the model is answered, once encoded. `Tool.Content` for images and documents. */
-  readonly output: Schema.Schema<Output, OutputEncoded>
-  /** The typed failure. Default: none. */
-  readonly failure?: Schema.Schema<Failure, FailureEncoded> | undefined
   readonly effects: Effects
-  readonly policy?: Policy.ToolPolicy<Input, Output, R> | undefined
   /**
    * What a call uses that only one call may use at a time (a file, an account): calls with the same key run one after
    * the other, in call order, over all tools and batches of a `ToolRunner`. Default: nothing.
@@ -263,6 +257,28 @@ export interface Options<Input, InputEncoded, Output, OutputEncoded, Failure, Fa
    * other tools. Default: true.
    */
   readonly earlyStart?: boolean | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options<
+  Input,
+  InputEncoded,
+  Output,
+  OutputEncoded,
+  Failure,
+  FailureEncoded,
+  R = unknown
+> extends CommonOptions<Input> {
+  /** A schema of one object: the model calls tools with named arguments. */
+  readonly input: Schema.Schema<Input, InputEncoded>
+  /** What the model is answered, once encoded. `Tool.Content` for images and documents. */
+  readonly output: Schema.Schema<Output, OutputEncoded>
+  /** The typed failure. Default: none. */
+  readonly failure?: Schema.Schema<Failure, FailureEncoded> | undefined
+  readonly policy?: Policy.ToolPolicy<Input, Output, R> | undefined
   /**
    * Who is to blame for a failure, whether it may be tried again and after how long. Default: network trouble by its
    * cause chain; any other failure is transient and may have taken effect, so that `read` and `idempotent` tools are
@@ -272,71 +288,6 @@ export interface Options<Input, InputEncoded, Output, OutputEncoded, Failure, Fa
   /** What the model reads of a failure. Default: its tag and plain fields, without causes and secrets. */
   readonly describe?: ((failure: Failure) => string) | undefined
 }
-
-const variance = {
-  _Input: (_: never) => _,
-  _Output: (_: never) => _,
-  _Failure: (_: never) => _,
-  _R: (_: never) => _
-}
-
-const namePattern = /^[a-zA-Z0-9_-]{1,64}$/
-const effectsKinds = new Set<unknown>(["read", "idempotent", "write"])
-
-const refuse = (subject: string, field: string, actual: unknown, accepts: string): never => {
-  throw new InvalidDefinition({ subject, field, actual: kindOf(actual), accepts })
-}
-
-const checkBasics = (options: {
-  readonly name: string
-  readonly description: string
-  readonly effects: Effects
-  readonly policy?: Policy.ToolPolicy<never, unknown> | undefined
-  readonly resource?: unknown
-  readonly alternative?: unknown
-  readonly earlyStart?: unknown
-}): string => {
-  const subject = `Tool ${JSON.stringify(options.name)}`
-  if (!namePattern.test(options.name)) {
-    refuse(subject, "name", options.name, "1 to 64 letters, digits, underscores and hyphens")
-  }
-  if (typeof options.description !== "string") refuse(subject, "description", options.description, "a string")
-  if (!effectsKinds.has(options.effects)) {
-    refuse(subject, "effects", options.effects, '"read", "idempotent" or "write"')
-  }
-  const { alternative, earlyStart, effects, policy = {}, resource } = options
-  if (resource !== undefined && typeof resource !== "function") {
-    refuse(subject, "resource", resource, "a function from the input to a key, or undefined")
-  }
-  if (alternative !== undefined && (typeof alternative !== "string" || !namePattern.test(alternative))) {
-    refuse(subject, "alternative", alternative, "the name of another tool")
-  }
-  if (earlyStart !== undefined && typeof earlyStart !== "boolean") {
-    refuse(subject, "earlyStart", earlyStart, "true, false or undefined")
-  }
-  Policy.check(policy, subject)
-  for (const field of ["hedge", "cache"] as const) {
-    if (effects !== "read" && policy[field]) {
-      refuse(
-        subject,
-        `policy.${field}`,
-        policy[field],
-        `nothing where effects is ${JSON.stringify(effects)}: only a "read" may run twice`
-      )
-    }
-  }
-  return subject
-}
-
-const namesOf = (tools: ReadonlyArray<Tool> = []): ReadonlyArray<string> => tools.map((tool) => tool.definition.name)
-
-const isEither = <A, E>(u: Effect.Effect<A, E> | Either.Either<A, E>): u is Either.Either<A, E> => Either.isEither(u)
-
-const toIssues = (error: ParseResult.ParseIssue): ReadonlyArray<Issue> =>
-  ParseResult.ArrayFormatter.formatIssueSync(error).map((issue) => ({
-    path: issue.path.map((key) => (typeof key === "number" ? key : String(key))),
-    message: issue.message
-  }))
 
 /**
  * Makes the class of a tool. Throws `InvalidDefinition` where the definition is wrong.
@@ -376,15 +327,9 @@ export const Service =
     const encode = ParseResult.encodeUnknown(options.output, { errors: "all" })
     const definition: Definition<Name> = {
       name,
-      description: options.description,
       inputSchema: inputSchema(options.input, subject),
-      effects: options.effects,
       policy: options.policy ?? {},
-      resource: (input) => options.resource?.(input as Input),
-      alternative: options.alternative,
-      after: namesOf(options.after),
-      tolerates: typeof options.tolerates === "boolean" ? options.tolerates : namesOf(options.tolerates),
-      earlyStart: options.earlyStart ?? true,
+      ...common(options),
       // The runner only ever pairs these schemas with values of this very tool.
       failure: (options.failure ?? Schema.Never) as Schema.Schema<unknown, unknown>,
       output: options.output as Schema.Schema<unknown, unknown>,
@@ -420,84 +365,19 @@ export const Service =
     }) as unknown as ServiceClass<Self, Name, Input, Output, Failure, R> // `variance` carries types, no values.
   }
 
-/**
- * @since 0.1.0
- * @category models
- */
-export interface DynamicOptions<out Name extends string, out Failure, out R> {
-  readonly name: Name
-  readonly description: string
-  /** JSON Schema of one object: 2020-12, or draft-07 where its `$schema` says so. */
-  readonly inputSchema: JsonSchema
-  readonly effects: Effects
-  /** Answers with any JSON value, or with `Tool.content`. */
-  readonly handler: Handler<Readonly<Record<string, unknown>>, unknown, Failure, R>
-  readonly policy?: Policy.ToolPolicy<Readonly<Record<string, unknown>>, unknown> | undefined
+export {
   /**
-   * What a call uses that only one call may use at a time (a file, an account): calls with the same key run one after
-   * the other, in call order, over all tools and batches of a `ToolRunner`. Default: nothing.
+   * Makes a tool that is known only at run time (MCP, a database of tools). Its inputs are validated by `ajv`, an
+   * optional peer that is loaded on first use. Fails with `InvalidDefinition` where the definition or its JSON Schema
+   * is wrong.
+   *
+   * @since 0.1.0
+   * @category constructors
    */
-  readonly resource?: ((input: Readonly<Record<string, unknown>>) => string | undefined) | undefined
-  /** The name of the tool the model may use instead while this one's circuit is open. Default: none. */
-  readonly alternative?: string | undefined
-  /** Tools all of whose calls in a batch have to succeed before a call of this one starts. Default: none. */
-  readonly after?: ReadonlyArray<Tool> | undefined
+  dynamic,
   /**
-   * Whether a call runs although one that it waits for (by `after` or `dependsOn`) did not succeed, with what outputs
-   * there are: for all tools, or for these. A value that a reference points to cannot be done without. Default: false.
+   * @since 0.1.0
+   * @category models
    */
-  readonly tolerates?: boolean | ReadonlyArray<Tool> | undefined
-  /**
-   * Whether an `Agent` may start a call of a `read` tool while the model's turn is still streaming; without meaning for
-   * other tools. Default: true.
-   */
-  readonly earlyStart?: boolean | undefined
-  readonly classify?: ((failure: unknown) => Fault.Fault) | undefined
-  readonly describe?: ((failure: unknown) => string) | undefined
-}
-
-/**
- * Makes a tool that is known only at run time (MCP, a database of tools). Its inputs are validated by `ajv`, an
- * optional peer that is loaded on first use. Fails with `InvalidDefinition` where the definition or its JSON Schema
- * is wrong.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const dynamic = <const Name extends string, Failure = never, R = never>(
-  options: DynamicOptions<Name, Failure, R>
-): Effect.Effect<Tool<Name, Readonly<Record<string, unknown>>, unknown, Failure, R>, InvalidDefinition> =>
-  Effect.gen(function* () {
-    const subject = yield* Effect.try({
-      try: () => checkBasics(options),
-      // `checkBasics` throws nothing else.
-      catch: (error) => error as InvalidDefinition
-    })
-    const validate = yield* Dynamic.validator(options.inputSchema, subject)
-    const { $schema: _, ...shown } = options.inputSchema
-    const definition: Definition<Name> = {
-      name: options.name,
-      description: options.description,
-      inputSchema: shown,
-      effects: options.effects,
-      policy: options.policy ?? {},
-      // Only inputs that fit the schema, an object's, come here.
-      resource: (input) => options.resource?.(input as Readonly<Record<string, unknown>>),
-      alternative: options.alternative,
-      after: namesOf(options.after),
-      tolerates: typeof options.tolerates === "boolean" ? options.tolerates : namesOf(options.tolerates),
-      earlyStart: options.earlyStart ?? true,
-      failure: Schema.Unknown,
-      output: Schema.Unknown,
-      decode: validate,
-      encode: Effect.succeed,
-      classify: (failure) => options.classify?.(failure),
-      describe: (failure) => options.describe?.(failure)
-    }
-    return {
-      [TypeId]: variance,
-      definition,
-      handler: () => Option.some(options.handler)
-      // `variance` carries types, no values.
-    } as unknown as Tool<Name, Readonly<Record<string, unknown>>, unknown, Failure, R>
-  })
+  type DynamicOptions
+} from "./internal/dynamicTool.ts"

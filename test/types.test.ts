@@ -134,6 +134,16 @@ describe("definitions", () => {
       () => Toolbox.withPolicy(toolbox, { bulkhead: 0 }),
       /Toolbox: policy\.bulkhead\.limit is the number 0; it takes a whole number of 1 or more/
     ],
+    [
+      "an `after` of names",
+      () => Tool.Service()("t", { ...base, after: ["get_weather"] as never }),
+      /after is an array of 1; it takes an array of tools/
+    ],
+    [
+      "a `tolerates` that is neither",
+      () => Tool.Service()("t", { ...base, tolerates: "all" as never }),
+      /tolerates is the string "all"; it takes true, false or an array of tools/
+    ],
     ["an input that is no object", () => Tool.Service()("t", { ...base, input: Schema.String }), /input is a schema/]
   ]
   for (const [name, define, expected] of cases) {

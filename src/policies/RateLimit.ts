@@ -24,8 +24,6 @@ export type {
   Settings
 } from "../internal/gcra.ts"
 
-export { RateLimitData } from "../internal/rateLimitData.ts"
-
 /**
  * @since 0.1.0
  * @category models

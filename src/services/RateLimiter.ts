@@ -17,6 +17,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import * as Gcra from "../internal/gcra.ts"
+import type { Restore } from "../internal/job.ts"
 import * as Bulkhead from "../policies/Bulkhead.ts"
 import type { Settings } from "../policies/RateLimit.ts"
 import { now } from "../policies/Timeout.ts"
@@ -29,8 +30,6 @@ export {
    */
   RateLimited
 } from "../ToolError.ts"
-
-type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
 /**
  * A store's answer. `granted` names the reservation, for `giveBack`: the key's timestamp as it was left.

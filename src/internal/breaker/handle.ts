@@ -10,10 +10,9 @@ import { now } from "../../policies/Timeout.ts"
 import type { Breaker, Outcome, Status, Transition } from "../../services/CircuitBreaker.ts"
 import { CircuitOpen } from "../../ToolError.ts"
 import type * as Look from "./look.ts"
+import type { Restore } from "../job.ts"
 import type * as Machine from "./machine.ts"
 import type { Settings } from "./settings.ts"
-
-export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
 /** What a store offers for one breaker. None of it fails: a store that cannot be reached decides on its own. */
 export interface Stored {

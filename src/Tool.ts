@@ -18,7 +18,7 @@ import type * as Scope from "effect/Scope"
 import type * as Types from "effect/Types"
 import type * as Fault from "./Fault.ts"
 import { inputSchema, type JsonSchema } from "./internal/jsonSchema.ts"
-import { checkBasics, common, isEither, symbol, toIssues, variance } from "./internal/toolBasics.ts"
+import { checkBasics, common, isEither, providing, symbol, toIssues, variance } from "./internal/toolBasics.ts"
 import type { Issue } from "./ToolError.ts"
 import type * as Policy from "./policies/Policy.ts"
 
@@ -114,6 +114,19 @@ export interface Call {
  */
 export interface Handler<in Input, out Output, out Failure, out R = never> {
   (input: Input, call: Call): Effect.Effect<Output, Failure, R>
+  /** See `withReconcile`. */
+  readonly reconcile?: Reconcile<Input, Output, R> | undefined
+}
+
+/**
+ * Finds out what became of a call that may have been carried out, by its `idempotencyKey` as a rule: the output if it
+ * was, none if it was not. Where it fails, nobody knows.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Reconcile<in Input, out Output, out R = never> {
+  (input: Input, call: Call): Effect.Effect<Option.Option<Output>, unknown, R>
 }
 
 /**
@@ -290,6 +303,21 @@ export interface Options<
 }
 
 /**
+ * A handler that can find out what became of a call whose execution was cut off by a crash. A resumed batch asks it
+ * instead of telling the model `OutcomeUnknown`: with an output the call has succeeded, with none it is run. For `write`
+ * tools; calls of others are simply run again. It may take as long as an attempt.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const withReconcile = <Input, Output, Failure, R = never, R2 = never>(
+  handler: (input: Input, call: Call) => Effect.Effect<Output, Failure, R>,
+  reconcile: Reconcile<Input, Output, R2>
+): Handler<Input, Output, Failure, R | R2> =>
+  // Not on the given function itself, which others may use as well.
+  Object.assign((input: Input, call: Call) => handler(input, call), { reconcile })
+
+/**
  * Makes the class of a tool. Throws `InvalidDefinition` where the definition is wrong.
  *
  * @example
@@ -344,15 +372,18 @@ export const Service =
       describe: (failure) => options.describe?.(failure as Failure)
     }
     const layerEffect = <E, R, R2 = never>(make: Effect.Effect<Handler<Input, Output, Failure, R2>, E, R>) =>
-      Layer.scoped(
-        tag,
-        Effect.flatMap(make, (handler) =>
-          Effect.map(
-            Effect.context<R2>(),
-            (context): Handler<Input, Output, Failure> =>
-              (input, call) =>
-                Effect.provide(handler(input, call), context)
-          )
+      // The environment of the layer, without the scope that the handler is made in.
+      Layer.flatMap(Layer.context<R2>(), (context) =>
+        Layer.scoped(
+          tag,
+          Effect.map(make, (handler): Handler<Input, Output, Failure> => {
+            const { reconcile } = handler
+            const provide = providing(context)
+            const provided: Handler<Input, Output, Failure> = (input, call) => provide(handler(input, call))
+            return reconcile === undefined
+              ? provided
+              : withReconcile(provided, (input, call) => provide(reconcile(input, call)))
+          })
         )
       )
     return Object.assign(tag, {

@@ -231,10 +231,17 @@ export class DependencyFailed extends Schema.TaggedError<DependencyFailed>("salv
  * @category errors
  */
 export class NotStarted extends Schema.TaggedError<NotStarted>("salvo/NotStarted")("NotStarted", {
-  reason: Schema.Literal("interrupted", "deadline")
+  reason: Schema.Literal("interrupted", "deadline", "journal")
 }) {
   override get message() {
-    return `Not started: the batch ${this.reason === "deadline" ? "ran out of time" : "was interrupted"}`
+    switch (this.reason) {
+      case "interrupted":
+        return "Not started: the batch was interrupted"
+      case "deadline":
+        return "Not started: the batch ran out of time"
+      case "journal":
+        return "Not started: the journal cannot be written, without which a write might run twice"
+    }
   }
 }
 

@@ -238,18 +238,26 @@ describe("events", () => {
     Effect.gen(function* () {
       const seen = yield* listening(run([call("when")], flaky, { id: "b1" }))
       assert.deepStrictEqual(
-        seen.map((event) => [event._tag, event._tag === "Finished" ? event.result._tag : event.attempt]),
+        seen.map((event) => [
+          event._tag,
+          event._tag === "Finished" ? event.result._tag : "attempt" in event ? event.attempt : undefined
+        ]),
         [
+          ["Submitted", undefined],
           ["AttemptStarted", 1],
           ["AttemptFailed", 1],
           ["Retrying", 2],
           ["AttemptStarted", 2],
           ["Progress", 2],
+          ["AttemptSucceeded", 2],
           ["Finished", "Success"]
         ]
       )
-      for (const event of seen) assert.deepStrictEqual([event.batchId, event.call.id], ["b1", "toolu_when"])
-      const [, failed, retrying, , progress] = seen
+      for (const event of seen) {
+        assert(event._tag !== "CircuitChanged")
+        assert.deepStrictEqual([event.batchId, event.index, event.call.id], ["b1", 0, "toolu_when"])
+      }
+      const [, , failed, retrying, , progress] = seen
       assert(failed?._tag === "AttemptFailed" && failed.error._tag === "ToolFailure")
       assert(retrying?._tag === "Retrying" && Duration.toMillis(retrying.delay) === 100)
       assert(progress?._tag === "Progress" && progress.note === "nearly there")
@@ -270,11 +278,11 @@ describe("events", () => {
       const { publish, stream } = yield* BatchEvents.BatchEvents
       const fibers = yield* Effect.replicateEffect(Effect.fork(Stream.runCollect(Stream.take(stream, 1))), 3)
       yield* TestClock.adjust("1 millis")
-      yield* publish({ _tag: "AttemptStarted", attempt: 1, batchId: "b", call: call("when") })
+      yield* publish({ _tag: "Submitted", at: 0, index: 0, batchId: "b", call: call("when") })
       const all = yield* Fiber.joinAll(fibers)
       assert.deepStrictEqual(
         all.map((events) => Chunk.toReadonlyArray(events).map((event) => event._tag)),
-        [["AttemptStarted"], ["AttemptStarted"], ["AttemptStarted"]]
+        [["Submitted"], ["Submitted"], ["Submitted"]]
       )
     }).pipe(Effect.provide(BatchEvents.layer))
   )

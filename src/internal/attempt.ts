@@ -2,12 +2,16 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
 import * as Metric from "effect/Metric"
+import * as Option from "effect/Option"
 import * as Timeout from "../policies/Timeout.ts"
 import type * as Tool from "../Tool.ts"
 import * as Failed from "./failed.ts"
-import type { Answer, Deadline, Job, Restore } from "./job.ts"
+import { type Answer, type Deadline, type Job, type Restore, tell } from "./job.ts"
+import * as Recall from "./journal/recall.ts"
 import * as Output from "./output.ts"
+import * as Telemetry from "./telemetry.ts"
 
 const isEffect = (u: unknown): u is Effect.Effect<unknown, unknown> => Effect.isEffect(u)
 
@@ -76,11 +80,145 @@ const fromExit = (job: Job, exit: Exit.Exit<Answer, Failed.Failed>): Effect.Effe
 
 /** What becomes of one execution besides its answer. */
 export interface Execution {
-  readonly source: Answer["source"]
+  readonly source: "executed" | "hedge"
   /** Run when the handler has really ended, however late. */
   readonly onEnd: Effect.Effect<void>
   /** Told how the execution ended for the caller, and after how many milliseconds. */
   readonly onExit: (exit: Exit.Exit<Answer, Failed.Failed>, millis: number) => Effect.Effect<void>
+}
+
+/** One execution that has begun. */
+interface Begun {
+  readonly number: number
+  readonly startedAt: number
+  readonly limits: Timeout.Limits
+  /** The handler's work. */
+  readonly work: Effect.Effect<Answer, Failed.Failed>
+}
+
+const begin = (job: Job, input: unknown, deadline: Deadline, source: Execution["source"]): Begun => {
+  const { metrics, policy, progress, shared } = job
+  const startedAt = shared.time()
+  const left = deadline.at - startedAt
+  const number = ++progress.attempts
+  let lastSign = startedAt
+  const call: Tool.Call = {
+    id: job.call.id,
+    attempt: number,
+    get idempotencyKey() {
+      return job.idempotencyKey
+    },
+    dependencies: job.dependencies,
+    progress: (note) =>
+      Effect.suspend(() => {
+        lastSign = shared.time()
+        return tell(job, { _tag: "Progress", attempt: number, note })
+      })
+  }
+  metrics.attempted()
+  if (number === 1) metrics.queued(startedAt - (progress.startedAt ?? startedAt))
+  const handled = work(job, input, call, source)
+  return {
+    number,
+    startedAt,
+    limits: {
+      millis: Math.min(policy.attemptMillis, left),
+      kind: policy.attemptMillis <= left ? "attempt" : deadline.kind,
+      idleMillis: policy.idleMillis,
+      graceMillis: policy.graceMillis,
+      lastSign: () => lastSign
+    },
+    work: job.span === undefined ? handled : Telemetry.attempt(handled, job.span, number, source)
+  }
+}
+
+/** Takes note of how an execution ended, for the breaker, the journal and the events. */
+const ended = (
+  job: Job,
+  { number, startedAt }: Begun,
+  onExit: Execution["onExit"],
+  exit: Exit.Exit<Answer, Failed.Failed>
+): Effect.Effect<Answer, Failed.Failed> => {
+  const recorded = onExit(exit, job.shared.time() - startedAt)
+  if (Exit.isSuccess(exit)) {
+    return job.shared.publish === undefined
+      ? Effect.zipRight(recorded, exit)
+      : Effect.zipRight(Effect.zipRight(recorded, tell(job, { _tag: "AttemptSucceeded", attempt: number })), exit)
+  }
+  const failed = Option.getOrUndefined(Cause.failureOption(exit.cause))
+  if (failed === undefined) {
+    return Effect.zipRight(Effect.zipRight(recorded, tell(job, { _tag: "AttemptAbandoned", attempt: number })), exit)
+  }
+  job.progress.last = failed
+  return recorded.pipe(
+    Effect.zipRight(tell(job, { _tag: "AttemptFailed", attempt: number, error: failed.error })),
+    Effect.zipRight(Recall.attemptFailed(job, number, failed)),
+    Effect.zipRight(exit)
+  )
+}
+
+/**
+ * In the call's own fiber: most attempts end well, and a fiber for each would be the dearest thing about them. Where its
+ * time is up, the fiber is left to the handler and the call goes on in another.
+ */
+const here = (
+  job: Job,
+  begun: Begun,
+  restore: Restore,
+  { onEnd, onExit }: Execution,
+  goOn: NonNullable<Job["goOn"]>
+): Effect.Effect<Answer, Failed.Failed> =>
+  Effect.withFiberRuntime((fiber) => {
+    const { progress, shared } = job
+    let isLeft = false
+    const leave = (exit: Exit.Exit<never, Failed.Failed>) => {
+      isLeft = true
+      stop()
+      progress.running.delete(fiber)
+      fiber.unsafeInterruptAsFork(FiberId.none)
+      shared.fork(Timeout.watched(fiber, begun.limits, leaked(job)))
+      return ended(job, begun, onExit, exit)
+    }
+    const stop = Timeout.arm(shared.deadlines, begun.limits, begun.startedAt, (error) => {
+      goOn(leave(Exit.fail(Failed.of(error, job.definition))))
+    })
+    progress.running.add(fiber)
+    progress.abandon = () => {
+      // The batch is over: nobody asks how the call goes on.
+      shared.fork(Effect.ignore(leave(Exit.interrupt(FiberId.none))))
+    }
+    return Effect.flatMap(Effect.exit(restore(begun.work)), (exit) => {
+      if (isLeft) return Effect.zipRight(onEnd, Effect.interrupt)
+      stop()
+      progress.abandon = undefined
+      progress.running.delete(fiber)
+      return Effect.zipRight(
+        onEnd,
+        Effect.flatMap(Effect.exit(fromExit(job, exit)), (exit) => ended(job, begun, onExit, exit))
+      )
+    })
+  })
+
+/** In a fiber of its own, held to its time by `Effect.timeout`: one that is not the first, or runs beside another. */
+const apart = (
+  job: Job,
+  begun: Begun,
+  restore: Restore,
+  { onEnd, onExit }: Execution
+): Effect.Effect<Answer, Failed.Failed> => {
+  const { progress } = job
+  const hooks: Timeout.Hooks<Answer, Failed.Failed> = {
+    onStart: (fiber) => progress.running.add(fiber),
+    onDone: (fiber) => progress.running.delete(fiber),
+    onEnd,
+    onLeak: leaked(job)
+  }
+  return Timeout.execute(begun.work, begun.limits, hooks, restore).pipe(
+    Effect.mapError((error) => Failed.of(error, job.definition)),
+    Effect.flatMap((exit) => fromExit(job, exit)),
+    Effect.exit,
+    Effect.flatMap((exit) => ended(job, begun, onExit, exit))
+  )
 }
 
 /** One execution of the handler, within the attempt's time. Called where interruption is masked. */
@@ -89,46 +227,14 @@ export const execute = (
   input: unknown,
   deadline: Deadline,
   restore: Restore,
-  { onEnd, onExit, source }: Execution
+  execution: Execution
 ): Effect.Effect<Answer, Failed.Failed> =>
-  Effect.gen(function* () {
-    const { policy, progress } = job
-    const startedAt = yield* Timeout.now
-    const left = deadline.at - startedAt
-    const number = ++progress.attempts
-    let lastSign = startedAt
-    const call: Tool.Call = {
-      id: job.call.id,
-      attempt: number,
-      idempotencyKey: job.idempotencyKey,
-      dependencies: job.dependencies,
-      progress: (note) =>
-        Effect.flatMap(Timeout.now, (time) => {
-          lastSign = time
-          return job.emit({ _tag: "Progress", attempt: number, note })
-        })
-    }
-    yield* job.emit({ _tag: "AttemptStarted", attempt: number })
-    const limits: Timeout.Limits = {
-      millis: Math.min(policy.attemptMillis, left),
-      kind: policy.attemptMillis <= left ? "attempt" : deadline.kind,
-      idleMillis: policy.idleMillis,
-      graceMillis: policy.graceMillis,
-      lastSign: () => lastSign
-    }
-    const hooks: Timeout.Hooks<Answer, Failed.Failed> = {
-      onStart: (fiber) => progress.running.add(fiber),
-      onDone: (fiber) => progress.running.delete(fiber),
-      onEnd,
-      onLeak: leaked(job)
-    }
-    return yield* Timeout.execute(work(job, input, call, source), limits, hooks, restore).pipe(
-      Effect.mapError((error) => Failed.of(error, job.definition)),
-      Effect.flatMap((exit) => fromExit(job, exit)),
-      Effect.onExit((exit) => Effect.flatMap(Timeout.now, (time) => onExit(exit, time - startedAt))),
-      Effect.tapError((failed) => {
-        progress.last = failed
-        return job.emit({ _tag: "AttemptFailed", attempt: number, error: failed.error })
-      })
-    )
+  Effect.suspend(() => {
+    const begun = begin(job, input, deadline, execution.source)
+    const { goOn } = job
+    job.goOn = undefined
+    const run = goOn === undefined ? apart(job, begun, restore, execution) : here(job, begun, restore, execution, goOn)
+    return job.shared.publish === undefined
+      ? run
+      : Effect.zipRight(tell(job, { _tag: "AttemptStarted", attempt: begun.number, source: execution.source }), run)
   })

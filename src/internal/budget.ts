@@ -6,7 +6,6 @@
  * further execution takes 1 out. Where there is less than 1, the floor grants a few per span of time anyway.
  */
 import * as Effect from "effect/Effect"
-import * as Ref from "effect/Ref"
 import { now } from "../policies/Timeout.ts"
 
 export interface Options {
@@ -20,7 +19,8 @@ export interface Options {
 }
 
 export interface Budget {
-  readonly deposit: Effect.Effect<void>
+  /** Takes no fiber's time: every call does it. */
+  readonly deposit: () => void
   /** Takes 1 out; answers whether that was possible. */
   readonly withdraw: Effect.Effect<boolean>
   /** How many withdrawals are possible now. */
@@ -38,10 +38,12 @@ export interface State {
 
 export const empty: State = { balance: 0, granted: [] }
 
-export const deposited = (state: State, { cap, ratio }: Options): State => ({
-  ...state,
-  balance: Math.min(Math.round(cap * unit), state.balance + Math.round(ratio * unit))
-})
+export const deposited = (state: State, { cap, ratio }: Options): State => {
+  const most = Math.round(cap * unit)
+  return state.balance === most
+    ? state
+    : { ...state, balance: Math.min(most, state.balance + Math.round(ratio * unit)) }
+}
 
 const recent = ({ granted }: State, { floorMillis }: Options, time: number): ReadonlyArray<number> =>
   granted.filter((at) => time - at < floorMillis)
@@ -57,9 +59,17 @@ export const withdrawn = (state: State, options: Options, time: number): readonl
 export const left = (state: State, options: Options, time: number): number =>
   Math.floor(state.balance / unit) + Math.max(0, options.floor - recent(state, options, time).length)
 
-export const make = (options: Options): Effect.Effect<Budget> =>
-  Effect.map(Ref.make(empty), (ref) => ({
-    deposit: Ref.update(ref, (state) => deposited(state, options)),
-    withdraw: Effect.flatMap(now, (time) => Ref.modify(ref, (state) => withdrawn(state, options, time))),
-    available: Effect.flatMap(now, (time) => Effect.map(Ref.get(ref), (state) => left(state, options, time)))
-  }))
+export const make = (options: Options): Budget => {
+  let state = empty
+  return {
+    deposit: () => {
+      state = deposited(state, options)
+    },
+    withdraw: Effect.map(now, (time) => {
+      const [granted, next] = withdrawn(state, options, time)
+      state = next
+      return granted
+    }),
+    available: Effect.map(now, (time) => left(state, options, time))
+  }
+}

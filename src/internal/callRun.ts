@@ -9,7 +9,10 @@ import * as Timeout from "../policies/Timeout.ts"
 import * as ToolError from "../ToolError.ts"
 import type * as ToolResult from "../ToolResult.ts"
 import * as Failed from "./failed.ts"
-import type { Answer, Deadline, Job } from "./job.ts"
+import { type Answer, type Deadline, type Job, tell } from "./job.ts"
+import { isAnswer } from "./journal/entry.ts"
+import * as Recall from "./journal/recall.ts"
+import * as Telemetry from "./telemetry.ts"
 
 /** The input, waited for only where its schema takes time, and then no longer than the call may take. */
 const decoded = (job: Job, deadline: Deadline): Effect.Effect<unknown, Failed.Failed> => {
@@ -28,55 +31,110 @@ const holding = (
   job: Job,
   input: unknown,
   deadline: Deadline,
-  run: (job: Job) => Effect.Effect<Answer, Failed.Failed>
-): Effect.Effect<Answer, Failed.Failed> =>
-  Effect.flatMap(
-    Effect.try(() => job.definition.resource(input)).pipe(
-      Effect.catchAll(({ error }) => Effect.flatMap(Failed.fromThrown(job.definition, error), Effect.fail))
-    ),
-    (key) => {
-      if (key === undefined) return run(job)
-      return Effect.uninterruptibleMask((restore) =>
-        Effect.gen(function* () {
-          const holds = yield* job.resources.take(key, deadline.at - (yield* Timeout.now), restore)
-          if (holds === undefined) return yield* Effect.fail(Bulkhead.outOfTime(job, deadline.kind, 1))
-          const letGo = yield* Effect.once(holds.release)
-          // The tool that answers instead takes what it uses itself, which may be the same.
-          const instead: Job["instead"] = (tool, input) => Effect.zipRight(letGo, job.instead(tool, input))
-          return yield* Effect.ensuring(restore(run({ ...job, holds, instead })), letGo)
-        })
-      )
-    }
+  run: Effect.Effect<Answer, Failed.Failed>
+): Effect.Effect<Answer, Failed.Failed> => {
+  const key = Either.try(() => job.definition.resource(input))
+  if (Either.isLeft(key)) return Effect.flatMap(Failed.fromThrown(job.definition, key.left), Effect.fail)
+  const resource = key.right
+  if (resource === undefined) return run
+  return Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function* () {
+      const millis = deadline.at - (yield* Timeout.now)
+      const waiting = tell(job, { _tag: "Waiting", for: { _tag: "Resource" } })
+      const holds = yield* job.shared.resources.take(resource, millis, restore, waiting)
+      if (holds === undefined) return yield* Effect.fail(Bulkhead.outOfTime(job, deadline.kind, 1))
+      job.holds = holds
+      const letGo = yield* Effect.once(holds.release)
+      job.letGo = letGo
+      return yield* Effect.ensuring(restore(run), letGo)
+    })
   )
+}
 
-const settle = (job: Job, deadline: Deadline): Effect.Effect<Answer, Failed.Failed> =>
-  Effect.flatMap(decoded(job, deadline), (input) =>
-    holding(job, input, deadline, (job) => Policy.protect(job, input, deadline))
-  )
+/** The same for a call that goes on in another fiber, while the handler keeps its own and all that it holds. */
+const stillHolding = (job: Job, run: Effect.Effect<Answer, Failed.Failed>): Effect.Effect<Answer, Failed.Failed> => {
+  const { holds } = job
+  if (holds === undefined) return run
+  holds.retain()
+  return Effect.flatMap(Effect.once(holds.release), (letGo) => {
+    job.letGo = letGo
+    return Effect.ensuring(run, letGo)
+  })
+}
+
+type GoOn = (rest: Effect.Effect<Answer, Failed.Failed>) => void
+
+/** `goOn` starts a fiber in which the call goes on; missing where the fiber that runs this is not the call's own. */
+const settle = (job: Job, deadline: Deadline, goOn: GoOn | undefined): Effect.Effect<Answer, Failed.Failed> =>
+  Effect.flatMap(decoded(job, deadline), (input) => {
+    // A hedge runs beside the first attempt, so that has to be in a fiber of its own.
+    if (goOn !== undefined && job.guards.hedge === undefined) {
+      job.goOn = (first) => {
+        const rest = Policy.protect(job, input, deadline, first)
+        goOn(stillHolding(job, job.entry === undefined ? rest : Recall.landing(job, job.entry, rest)))
+      }
+    }
+    return holding(job, input, deadline, Recall.around(job, input, Policy.protect(job, input, deadline)))
+  })
 
 const deadlineOf = (job: Job, startedAt: number): Deadline => {
   const total = startedAt + job.policy.totalMillis
-  return total <= job.batchDeadline ? { at: total, kind: "total" } : { at: job.batchDeadline, kind: "batch" }
+  const { batchDeadline } = job.shared
+  return total <= batchDeadline ? { at: total, kind: "total" } : { at: batchDeadline, kind: "batch" }
 }
 
-const begin = (job: Job): Effect.Effect<number> => Effect.map(Timeout.now, (time) => (job.progress.startedAt ??= time))
+const begin = ({ progress, shared }: Job): number => (progress.startedAt ??= shared.time())
 
 /** Runs a call whose result is only its answer: that of another tool's fallback. */
 export const answer = (job: Job): Effect.Effect<Answer, Failed.Failed> =>
-  Effect.flatMap(begin(job), (startedAt) => settle(job, deadlineOf(job, startedAt)))
+  Effect.suspend(() => settle(job, deadlineOf(job, begin(job)), undefined))
 
-/** Ready to landed. Never fails; its only other end is an interruption of the whole batch. */
-export const run = (job: Job): Effect.Effect<ToolResult.ToolResult> =>
-  Effect.gen(function* () {
-    const { call, progress } = job
-    const startedAt = yield* begin(job)
-    const settled = yield* Effect.either(settle(job, deadlineOf(job, startedAt)))
-    const spilled = Either.isRight(settled) ? yield* OutputBudget.spill(job, settled.right) : undefined
-    const duration = Duration.millis((yield* Timeout.now) - startedAt)
-    const { attempts } = progress
-    const result: ToolResult.ToolResult = Either.isLeft(settled)
-      ? { _tag: "Failure", call, ...settled.left, attempts, duration }
-      : { _tag: "Success", call, ...settled.right, attempts, duration, ...(spilled === undefined ? {} : { spilled }) }
-    yield* job.emit({ _tag: "Finished", result })
-    return result
+/** The result of what a call has come to. */
+export const resultOf = (
+  job: Job,
+  settled: Answer | Failed.Failed,
+  spilled?: ToolResult.Spilled
+): ToolResult.ToolResult => {
+  const { call, progress, shared } = job
+  const { attempts, startedAt } = progress
+  const duration = Duration.millis(startedAt === undefined ? 0 : shared.time() - startedAt)
+  if (!isAnswer(settled)) {
+    return { _tag: "Failure", call, error: settled.error, fault: settled.fault, attempts, duration }
+  }
+  const success = { _tag: "Success", call, ...settled, attempts, duration } as const
+  return spilled === undefined ? success : { ...success, spilled }
+}
+
+const landed = (job: Job, result: ToolResult.ToolResult): Effect.Effect<ToolResult.ToolResult> =>
+  job.shared.publish === undefined ? Effect.succeed(result) : Effect.as(tell(job, { _tag: "Finished", result }), result)
+
+const completed = (job: Job, settled: Effect.Effect<Answer, Failed.Failed>): Effect.Effect<ToolResult.ToolResult> =>
+  Effect.matchEffect(settled, {
+    onFailure: (failed) => landed(job, resultOf(job, failed)),
+    onSuccess: (answer) =>
+      job.shared.outputStore === undefined
+        ? landed(job, resultOf(job, answer))
+        : Effect.flatMap(OutputBudget.spill(job, answer), (spilled) => landed(job, resultOf(job, answer, spilled)))
+  })
+
+/**
+ * Ready to landed, in a fiber of the call's own. Never fails; its only other end is an interruption: of the whole batch,
+ * or because a handler keeps the fiber beyond its time, in which case `goOn` was given what is left to do.
+ */
+export const run = (
+  job: Job,
+  goOn: (rest: Effect.Effect<ToolResult.ToolResult>) => void
+): Effect.Effect<ToolResult.ToolResult> =>
+  Effect.suspend(() => {
+    const { call, definition, shared } = job
+    const deadline = deadlineOf(job, begin(job))
+    const all = completed(
+      job,
+      settle(job, deadline, (rest) => goOn(completed(job, rest)))
+    )
+    if (!shared.telemetry.isTraced) return all
+    return Effect.flatMap(Telemetry.begun(call, definition, shared.telemetry), (span) => {
+      job.span = span
+      return all
+    })
   })

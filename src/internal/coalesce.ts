@@ -27,6 +27,7 @@ interface Flight {
 export interface Flights {
   /** What call `i` has to do: lead, follow, or take the result that is already there. */
   readonly join: (key: string, i: number) => "lead" | "follow" | ToolResult.ToolResult
+  readonly leaderOf: (key: string) => number | undefined
   /** Those who followed call `i`, now that it has landed. */
   readonly landed: (key: string, i: number) => ReadonlyArray<number>
 }
@@ -45,6 +46,7 @@ export const flights = (resultOf: (i: number) => ToolResult.ToolResult | undefin
       byKey.set(key, { leader: i, followers: [] })
       return "lead"
     },
+    leaderOf: (key) => byKey.get(key)?.leader,
     landed: (key, i) => {
       const flight = byKey.get(key)
       return flight?.leader === i ? flight.followers.splice(0) : []

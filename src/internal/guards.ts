@@ -58,9 +58,11 @@ export const registry = () => {
     Effect.sync(() => Bulkhead.make({ capacity: bulkhead.limit, maxQueue: bulkhead.queue }))
   )
   const retryBudget = named((budget: { readonly ratio: number; readonly floor: number; readonly cap: number }) =>
-    Budget.make({ ...budget, floorMillis: budgetMillis })
+    Effect.sync(() => Budget.make({ ...budget, floorMillis: budgetMillis }))
   )
-  const hedgeBudget = named((ratio: number) => Budget.make({ ratio, floor: 1, floorMillis: budgetMillis, cap: 10 }))
+  const hedgeBudget = named((ratio: number) =>
+    Effect.sync(() => Budget.make({ ratio, floor: 1, floorMillis: budgetMillis, cap: 10 }))
+  )
   const latencies = named(() => Effect.sync(Latencies.make))
   // Not by name: another tool of the same name gives other answers.
   const caches = new WeakMap<Tool.Definition, Cache.Cache>()

@@ -33,19 +33,22 @@ const notAnObject = (input: unknown) =>
 const crashed = () => invalid([{ path: [], message: "The input cannot be read with the tool's schema" }])
 
 /** The arguments the model wrote: an object, or the JSON text of one. */
-export const read = (input: unknown): Either.Either<object, Refused> =>
-  Either.flatMap(typeof input === "string" ? parse(input) : Either.right(input), (value) =>
-    Predicate.isRecord(value) ? Either.right(value) : Either.left(notAnObject(value))
-  )
+export const read = (input: unknown): Either.Either<object, Refused> => {
+  const parsed = typeof input === "string" ? parse(input) : Either.right(input)
+  if (Either.isLeft(parsed)) return Either.left(parsed.left)
+  return Predicate.isRecord(parsed.right) ? Either.right(parsed.right) : Either.left(notAnObject(parsed.right))
+}
 
 /** Checks and decodes the arguments by the tool's schema. */
 export const decode = (definition: Tool.Definition, input: object): Decoded => {
-  const decoded = Either.try({ try: () => definition.decode(input), catch: crashed })
-  if (Either.isLeft(decoded)) return Either.left(decoded.left)
-  return Either.isEither(decoded.right)
-    ? Either.mapLeft(decoded.right, invalid)
-    : decoded.right.pipe(
-        Effect.mapError(invalid),
-        Effect.catchAllDefect(() => Effect.fail(crashed()))
-      )
+  const decoded = Either.try(() => definition.decode(input))
+  if (Either.isLeft(decoded)) return Either.left(crashed())
+  const found = decoded.right
+  if (!Either.isEither(found)) {
+    return found.pipe(
+      Effect.mapError(invalid),
+      Effect.catchAllDefect(() => Effect.fail(crashed()))
+    )
+  }
+  return Either.isLeft(found) ? Either.left(invalid(found.left)) : Either.right(found.right)
 }

@@ -1,23 +1,50 @@
 /** A call that is going to run, with all it needs: what the steps on its way work on. */
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import type * as BatchEvents from "../services/BatchEvents.ts"
+import type * as Tracer from "effect/Tracer"
+import type { CallEvent } from "../services/BatchEvents.ts"
 import type * as OutputStore from "../services/OutputStore.ts"
 import type * as Tool from "../Tool.ts"
 import type { ToolCall } from "../ToolCall.ts"
 import type * as ToolError from "../ToolError.ts"
 import type { Source } from "../ToolResult.ts"
+import type { Deadlines } from "./deadlines.ts"
 import type { Failed } from "./failed.ts"
-import type { Holds } from "./holds.ts"
-import type { Resources } from "./resources.ts"
 import type { Guards } from "./guards.ts"
+import type { Holds } from "./holds.ts"
 import type { Decoded } from "./input.ts"
+import type { Entry } from "./journal/entry.ts"
 import type { Resolved } from "./resolve.ts"
+import type { Resources } from "./resources.ts"
+import type { Telemetry, ToolMetrics } from "./telemetry.ts"
 
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
+/** What the calls of a batch share while they run. */
+export interface Shared {
+  /** Names the batch in what outlives it. */
+  readonly batchId: string
+  /** On the monotonic clock, in milliseconds. */
+  readonly batchDeadline: number
+  /** The monotonic clock, in milliseconds. */
+  readonly time: () => number
+  readonly deadlines: Deadlines
+  /** What is left of the batch's executions, for all its calls. */
+  readonly executions: { left: number }
+  readonly resources: Resources
+  readonly outputStore: OutputStore.OutputStore["Type"] | undefined
+  readonly telemetry: Telemetry
+  /** In the environment of the batch, interruptible. */
+  readonly fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>
+  /** Tells of a call; missing where there are no events. */
+  readonly publish: ((call: ToolCall, index: number, event: CallEvent) => Effect.Effect<void>) | undefined
+}
+
 export interface Job {
+  readonly shared: Shared
   readonly call: ToolCall
+  /** Its position in the batch. */
+  readonly index: number
   readonly definition: Tool.Definition
   readonly handler: Tool.Handler<never, unknown, unknown>
   /** The arguments before they are decoded. */
@@ -27,29 +54,27 @@ export interface Job {
   readonly key: string | undefined
   readonly policy: Resolved
   readonly guards: Guards
-  readonly resources: Resources
-  /** The resource the call holds. Every handler of it has to retain and release it. */
-  readonly holds: Holds | undefined
-  /** What is left of the batch's executions, for all its calls. */
-  readonly executions: { left: number }
-  /** Names the batch in what outlives it. */
-  readonly batchId: string
+  readonly metrics: ToolMetrics
+  /** Worked out when it is first asked for. */
   readonly idempotencyKey: string
   readonly dependencies: ReadonlyMap<string, unknown>
-  /** On the monotonic clock, in milliseconds. */
-  readonly batchDeadline: number
-  readonly outputStore: OutputStore.OutputStore["Type"] | undefined
-  readonly emit: (event: CallEvent) => Effect.Effect<void>
   readonly progress: Progress
+  /** What the journal knows of it; missing where there is none. */
+  readonly entry: Entry | undefined
   /** Asks another tool instead, under its own policy. */
   readonly instead: (tool: Tool.Tool, input: unknown) => Effect.Effect<Answer, Failed>
+  /**
+   * Lets the call go on in another fiber, from a first attempt that ended so, because the handler still occupies this
+   * one. Missing where the call's fiber is not its own.
+   */
+  goOn: ((first: Effect.Effect<Answer, Failed>) => void) | undefined
+  /** Missing where nobody traces. */
+  span: Tracer.Span | undefined
+  /** The resource the call holds. Every handler of it has to retain and release it. */
+  holds: Holds | undefined
+  /** Lets go of it for the call itself, once. */
+  letGo: Effect.Effect<void> | undefined
 }
-
-export type CallEvent = BatchEvents.BatchEvent extends infer Event
-  ? Event extends BatchEvents.BatchEvent
-    ? Omit<Event, "batchId" | "call">
-    : never
-  : never
 
 /** How far a call has come: what an interruption of the batch is answered from. */
 export interface Progress {
@@ -59,9 +84,20 @@ export interface Progress {
   /** The handlers that are running for it. */
   readonly running: Set<Fiber.RuntimeFiber<unknown, unknown>>
   last: Failed | undefined
+  /** What the call has come to, while that is being written down. */
+  settled: Answer | Failed | undefined
+  /** What ends an attempt that runs in the call's own fiber, where nobody waits for it any more. */
+  abandon: (() => void) | undefined
 }
 
-export const notBegun = (): Progress => ({ startedAt: undefined, attempts: 0, running: new Set(), last: undefined })
+export const notBegun = (): Progress => ({
+  startedAt: undefined,
+  attempts: 0,
+  running: new Set(),
+  last: undefined,
+  settled: undefined,
+  abandon: undefined
+})
 
 export interface Answer {
   readonly output: unknown
@@ -75,3 +111,9 @@ export interface Deadline {
   readonly at: number
   readonly kind: "total" | "batch"
 }
+
+/** Tells of what happens to a call, where anybody may listen. */
+const done = Effect.void
+
+export const tell = ({ call, index, shared: { publish } }: Job, event: CallEvent): Effect.Effect<void> =>
+  publish === undefined ? done : publish(call, index, event)

@@ -17,7 +17,7 @@ export interface Expecting {
   readonly by: number
 }
 
-const none: ReadonlyArray<number> = []
+const none: ReadonlyArray<never> = []
 
 const append = <A>(map: Map<string, Array<A>>, key: string, value: A): void => {
   const known = map.get(key)
@@ -37,6 +37,7 @@ export const make = (): Names => {
       count = i + 1
       append(byId, id, i)
       if (label !== undefined) append(byLabel, label, i)
+      if (expected.size === 0) return none
       const asked = new Set([`id ${id}`, `any ${id}`, `any ${label ?? id}`, `any ${i + 1}`])
       return [...asked].flatMap((key) => {
         const all = expected.get(key) ?? []

@@ -1,7 +1,5 @@
 /** A call in the scheduler's graph: whom it waits for, who waits for it, and what it has come to. */
-import * as Deferred from "effect/Deferred"
 import type * as Either from "effect/Either"
-import * as FiberId from "effect/FiberId"
 import type { ToolCall } from "../ToolCall.ts"
 import type { Parsed } from "../Reference.ts"
 import type * as ToolResult from "../ToolResult.ts"
@@ -19,8 +17,8 @@ export interface Target {
   readonly isReference: boolean
 }
 
-export interface Node {
-  readonly index: number
+/** What is known of a call when it is added. */
+export interface Own {
   readonly call: ToolCall
   /** Its tool and arguments, or why there are none. */
   readonly looked: Either.Either<Looked, Failed.Failed>
@@ -29,35 +27,52 @@ export interface Node {
   /** Decoded; missing where references have to be resolved first. */
   readonly ready: Either.Either<Ready, Failed.Failed> | undefined
   readonly targets: ReadonlyArray<Target>
-  /** The positions of the calls it needs; `references` those whose output its input takes. */
-  readonly needs: Array<number>
-  readonly references: Set<number>
-  /** The call before it that uses the same resource. */
-  after: number | undefined
-  /** How many things have to happen before it starts. */
-  unmet: number
   /** Whether it waits for the batch to be sealed. */
   readonly waitsForSeal: boolean
-  readonly awaitedBy: Array<Node>
   /** Why it fails before anything of it runs: its own fault, or that of what it waits for. */
-  refused: Failed.Failed | undefined
-  queued: boolean
-  job: Job | undefined
-  result: ToolResult.ToolResult | undefined
-  readonly landed: Deferred.Deferred<ToolResult.ToolResult>
+  readonly refused: Failed.Failed | undefined
 }
 
-export const make = (
-  own: Pick<Node, "index" | "call" | "looked" | "parsed" | "ready" | "targets" | "waitsForSeal" | "refused">
-): Node => ({
-  ...own,
-  needs: [],
-  references: new Set(),
-  after: undefined,
-  unmet: own.waitsForSeal ? 1 : 0,
-  awaitedBy: [],
-  queued: false,
-  job: undefined,
-  result: undefined,
-  landed: Deferred.unsafeMake<ToolResult.ToolResult>(FiberId.none)
-})
+const none: ReadonlyArray<never> = []
+
+/** A class, and lists only where there is something in them: a batch makes one for every call, and most need nobody. */
+export class Node {
+  readonly own: Own
+  readonly index: number
+  /** The calls of the batch with the same id that came before: models repeat ids. */
+  readonly repeats: number
+  /** The positions of the calls it needs; `references` those whose output its input takes. */
+  needs: ReadonlyArray<number> = none
+  references: ReadonlyArray<number> = none
+  awaitedBy: ReadonlyArray<Node> = none
+  /** The call before it that uses the same resource. */
+  after: number | undefined = undefined
+  /** How many things have to happen before it starts. */
+  unmet: number
+  refused: Failed.Failed | undefined
+  queued = false
+  job: Job | undefined = undefined
+  result: ToolResult.ToolResult | undefined = undefined
+  /** Told of the result, where somebody waits for it. */
+  onLand: (() => void) | undefined = undefined
+
+  constructor(own: Own, index: number, repeats: number) {
+    this.own = own
+    this.index = index
+    this.repeats = repeats
+    this.unmet = own.waitsForSeal ? 1 : 0
+    this.refused = own.refused
+  }
+
+  get call(): ToolCall {
+    return this.own.call
+  }
+}
+
+/** Adds to a list of a node. The lists of nodes that have none are one and the same. */
+export const push = <A>(list: ReadonlyArray<A>, item: A): ReadonlyArray<A> => {
+  if (list.length === 0) return [item]
+  // It was made here, by the line above.
+  ;(list as Array<A>).push(item)
+  return list
+}

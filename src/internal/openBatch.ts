@@ -30,7 +30,9 @@ export const make = <Tools extends Tool.Tool, R>(
           })
         )
       )
-      yield* Effect.addFinalizer(() => Effect.zipRight(isDone ? Effect.void : batch.stop, landed.shutdown))
+      yield* Effect.addFinalizer(() =>
+        Effect.all([isDone ? Effect.void : batch.stop, landed.shutdown, batch.close], { discard: true })
+      )
       yield* Effect.forkScoped(Effect.interruptible(joined))
       return {
         submit: (call, { hold = false } = {}) =>

@@ -7,7 +7,8 @@ import * as ToolError from "../ToolError.ts"
 import * as Failed from "./failed.ts"
 import * as Input from "./input.ts"
 
-export interface Prepared {
+export interface Prepared<out Protection = unknown> {
+  readonly protection: Protection
   readonly definition: Tool.Definition
   readonly handler: Tool.Handler<never, unknown, unknown>
   /** The arguments before they are decoded. */
@@ -24,19 +25,20 @@ const missing = (definition: Tool.Definition, correlationId: string) =>
   })
 
 /** Of one tool: its handler, and the arguments by its schema. */
-export const prepare = (
+export const prepare = <Protection>(
   tool: Tool.Tool,
   written: object,
   context: Context.Context<never>,
-  batchId: string
-): Either.Either<Prepared, Failed.Failed> => {
+  batchId: string,
+  protection: Protection
+): Either.Either<Prepared<Protection>, Failed.Failed> => {
   const { definition } = tool
-  const refuse = (error: ToolError.CallError) => Either.left(Failed.of(error, definition))
-  const decoded = Input.decode(definition, written)
-  if (Either.isEither(decoded) && Either.isLeft(decoded)) return refuse(decoded.left)
+  const input = Input.decode(definition, written)
+  if (Either.isEither(input) && Either.isLeft(input)) return Either.left(Failed.of(input.left, definition))
   const handler = tool.handler(context)
-  if (Option.isNone(handler)) return refuse(missing(definition, batchId))
-  return Either.right({ definition, handler: handler.value, written, input: decoded })
+  return Option.isNone(handler)
+    ? Either.left(Failed.of(missing(definition, batchId), definition))
+    : Either.right({ protection, definition, handler: handler.value, written, input })
 }
 
 /** What the call uses that only one call may use at a time; none where its input takes time to decode. */

@@ -7,8 +7,14 @@ import type { Restore } from "./job.ts"
 export interface Resources {
   /**
    * Waits for the resource, for `millis` at most; none where that was not enough. Called where interruption is masked.
+   * `waiting` is run where it is not free at once.
    */
-  readonly take: (key: string, millis: number, restore: Restore) => Effect.Effect<Holds.Holds | undefined>
+  readonly take: (
+    key: string,
+    millis: number,
+    restore: Restore,
+    waiting: Effect.Effect<void>
+  ) => Effect.Effect<Holds.Holds | undefined>
 }
 
 export const make = (): Resources => {
@@ -22,12 +28,12 @@ export const make = (): Resources => {
     })
 
   return {
-    take: (key, millis, restore) =>
+    take: (key, millis, restore, waiting) =>
       Effect.suspend(() => {
         const entry = inUse.get(key) ?? { bulkhead: Bulkhead.make({ capacity: 1 }), users: 0 }
         inUse.set(key, entry)
         entry.users++
-        return entry.bulkhead.take(restore, { millis }).pipe(
+        return entry.bulkhead.take(restore, { millis, waiting }).pipe(
           Effect.onError(() => done(key)),
           Effect.flatMap((taken) =>
             taken === "taken"

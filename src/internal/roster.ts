@@ -11,13 +11,11 @@ import * as Node from "./node.ts"
 export interface Roster {
   readonly nodes: ReadonlyArray<Node.Node>
   /** Adds a call. Whoever waits for one of that name now waits for this one. */
-  readonly add: (
-    own: Pick<Node.Node, "call" | "looked" | "parsed" | "ready" | "targets" | "waitsForSeal" | "refused">,
-    label: string | undefined,
-    resource: string | undefined
-  ) => Node.Node
+  readonly add: (own: Node.Own, label: string | undefined, resource: string | undefined) => Node.Node
   /** The position of the call that a reference names. */
   readonly find: (name: string) => number | undefined
+  /** Whether a call of that id is there. */
+  readonly has: (id: string) => boolean
   /** Whoever waited for this call does so no longer. */
   readonly landed: (node: Node.Node) => void
   /**
@@ -31,7 +29,7 @@ const none: ReadonlyArray<number> = []
 
 /** Nothing, or too much, has the name that a call needs. */
 const unresolved = ({ kind, name, raw = name }: Node.Target, nodes: ReadonlyArray<Node.Node>): Failed.Failed => {
-  const calls = Reference.calls(nodes.map(({ call, parsed }) => ({ id: call.id, label: parsed?.label })))
+  const calls = Reference.calls(nodes.map(({ own }) => ({ id: own.call.id, label: own.parsed?.label })))
   const found = calls.byId.get(name)?.length ?? 0
   const byId = found === 0 ? "no call of this turn has that id" : `${found} calls of this turn have that id`
   const error = kind === "any" ? Either.getLeft(Reference.lookUp({ raw, target: name }, calls)) : Option.none()
@@ -47,7 +45,7 @@ const idsOf = (cycle: ReadonlyArray<number>, nodes: ReadonlyArray<Node.Node>): R
 }
 
 const toolsBefore = (node: Node.Node): ReadonlyArray<string> =>
-  Either.isRight(node.looked) ? node.looked.right.tool.definition.after : []
+  Either.isRight(node.own.looked) ? node.own.looked.right.tool.definition.after : []
 
 /** `enqueue` is told of every call that waits for nothing any more. */
 export const make = (enqueue: (node: Node.Node) => void): Roster => {
@@ -59,14 +57,14 @@ export const make = (enqueue: (node: Node.Node) => void): Roster => {
 
   const wait = (node: Node.Node, other: Node.Node): void => {
     if (other.result !== undefined) return
-    other.awaitedBy.push(node)
+    other.awaitedBy = Node.push(other.awaitedBy, node)
     node.unmet++
   }
 
   const need = (node: Node.Node, { isReference }: Pick<Node.Target, "isReference">, other: Node.Node): void => {
-    if (isReference) node.references.add(other.index)
+    if (isReference) node.references = Node.push(node.references, other.index)
     if (node.needs.includes(other.index)) return
-    node.needs.push(other.index)
+    node.needs = Node.push(node.needs, other.index)
     wait(node, other)
   }
 
@@ -85,23 +83,14 @@ export const make = (enqueue: (node: Node.Node) => void): Roster => {
     for (const { by, name } of asked) {
       const waiting = nodes[by]
       if (waiting === undefined) continue
-      for (const target of waiting.targets) if (target.name === name) need(waiting, target, node)
+      for (const target of waiting.own.targets) if (target.name === name) need(waiting, target, node)
       release(waiting)
     }
   }
 
-  const add: Roster["add"] = (own, label, resource) => {
-    const node = Node.make({ ...own, index: nodes.length })
-    nodes.push(node)
-    const asked = names.add(node.index, node.call.id, label)
-    answer(asked, node)
-    // What is wrong with a call itself is told at once, whatever it would have waited for.
-    if (node.refused !== undefined) {
-      enqueue(node)
-      return node
-    }
+  const needTargets = (node: Node.Node): void => {
     const expected = new Set<string>()
-    for (const target of node.targets) {
+    for (const target of node.own.targets) {
       const { kind, name } = target
       const [found] = names.find(name, kind)
       const other = found === undefined ? undefined : nodes[found]
@@ -112,6 +101,20 @@ export const make = (enqueue: (node: Node.Node) => void): Roster => {
         node.unmet++
       }
     }
+  }
+
+  const add: Roster["add"] = (own, label, resource) => {
+    const { id } = own.call
+    const node = new Node.Node(own, nodes.length, names.find(id, "id").length)
+    nodes.push(node)
+    const asked = names.add(node.index, id, label)
+    answer(asked, node)
+    // What is wrong with a call itself is told at once, whatever it would have waited for.
+    if (node.refused !== undefined) {
+      enqueue(node)
+      return node
+    }
+    if (own.targets.length > 0) needTargets(node)
     if (resource !== undefined) {
       const before = lastOf.get(resource)
       if (before !== undefined && before.result === undefined) {
@@ -125,7 +128,7 @@ export const make = (enqueue: (node: Node.Node) => void): Roster => {
   }
 
   const refuseUnresolved = (node: Node.Node): void => {
-    for (const target of node.targets) {
+    for (const target of node.own.targets) {
       const found = names.find(target.name, target.kind)
       if (found.length !== 1) return refuse(node, unresolved(target, nodes))
     }
@@ -156,7 +159,8 @@ export const make = (enqueue: (node: Node.Node) => void): Roster => {
       const node = nodes[i]
       const before = nodes[node?.after ?? -1]
       if (node === undefined || before === undefined) continue
-      before.awaitedBy.splice(before.awaitedBy.indexOf(node), 1)
+      const place = before.awaitedBy.indexOf(node)
+      before.awaitedBy = before.awaitedBy.toSpliced(place, 1)
       node.after = undefined
       release(node)
     }
@@ -167,12 +171,19 @@ export const make = (enqueue: (node: Node.Node) => void): Roster => {
     for (const node of nodes) if (isPending(node)) needTools(node)
     refuseCycles()
     untangle()
-    for (const node of nodes) if (node.waitsForSeal) release(node)
+    for (const node of nodes) if (node.own.waitsForSeal) release(node)
   }
 
   const landed = (node: Node.Node): void => {
     for (const waiting of node.awaitedBy) release(waiting)
   }
 
-  return { nodes, add, find: (name) => names.find(name, "any")[0], landed, seal }
+  return {
+    nodes,
+    add,
+    find: (name) => names.find(name, "any")[0],
+    has: (id) => names.find(id, "id").length > 0,
+    landed,
+    seal
+  }
 }

@@ -3,7 +3,6 @@
  * forks it. No levels, no polling, no fiber that only waits.
  */
 import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -11,9 +10,12 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
+import * as RuntimeFlags from "effect/RuntimeFlags"
+import * as Scope from "effect/Scope"
 import * as BatchResult from "../BatchResult.ts"
 import * as Reference from "../Reference.ts"
 import * as BatchEvents from "../services/BatchEvents.ts"
+import type * as Journal from "../services/Journal.ts"
 import type * as Tool from "../Tool.ts"
 import type { ToolCall } from "../ToolCall.ts"
 import * as ToolError from "../ToolError.ts"
@@ -21,15 +23,21 @@ import type * as ToolResult from "../ToolResult.ts"
 import * as CallRun from "./callRun.ts"
 import * as Coalesce from "./coalesce.ts"
 import * as Failed from "./failed.ts"
-import type { CallEvent, Job } from "./job.ts"
+import * as Deadlines from "./deadlines.ts"
+import type { Job, Shared } from "./job.ts"
 import * as Jobs from "./jobs.ts"
+import * as Entry from "./journal/entry.ts"
 import type { Node, Target } from "./node.ts"
 import { resourceOf } from "./prepare.ts"
 import { readyWith } from "./references.ts"
 import * as Roster from "./roster.ts"
+import * as Telemetry from "./telemetry.ts"
 
 export interface Batch<Tools extends Tool.Tool> extends Jobs.Batch<Tools> {
   readonly concurrency: number
+  readonly maxExecutions: number
+  /** Where the batch is written down; missing where it is not. */
+  readonly journal: Journal.Journal["Type"] | undefined
   readonly timeoutMillis: number
   readonly onInterrupt: ((batch: BatchResult.BatchResult<Tools>) => Effect.Effect<void>) | undefined
   /** An answer to a call that is known from before. */
@@ -51,6 +59,8 @@ export interface Opened<Tools extends Tool.Tool> {
   readonly finish: Effect.Effect<BatchResult.BatchResult<Tools>>
   /** Nobody waits any more: says what became of each call, and gives handlers a moment to clean up. */
   readonly stop: Effect.Effect<void>
+  /** Lets go of what the batch holds. To be run when it is over. */
+  readonly close: Effect.Effect<void>
 }
 
 /** How long an interrupted batch lets its handlers clean up. */
@@ -68,29 +78,62 @@ const unstarted = (call: ToolCall, failed: Failed.Failed): ToolResult.Failure =>
 const faultOf = (either: Either.Either<unknown, Failed.Failed> | undefined): Failed.Failed | undefined =>
   either !== undefined && Either.isLeft(either) ? either.left : undefined
 
+/** References in what the model wrote. */
+const parse = (
+  syntax: Reference.Syntax["Type"],
+  looked: Either.Either<Jobs.Looked, Failed.Failed>
+): Either.Either<Reference.Parsed, Failed.Failed> =>
+  Either.flatMap(looked, ({ written }) => Either.mapLeft(syntax.parse(written), (error) => Failed.of(error)))
+
+const noTargets: ReadonlyArray<Target> = []
+
+/** The calls that one names. */
+const targetsOf = ({ dependsOn = [] }: ToolCall, parsed: Reference.Parsed | undefined): ReadonlyArray<Target> => {
+  const references = parsed?.references ?? []
+  if (dependsOn.length === 0 && references.length === 0) return noTargets
+  return [
+    ...dependsOn.map((name) => ({ name, kind: "id", isReference: false }) as const),
+    ...references.map(({ target, raw }) => ({ name: target, raw, kind: "any", isReference: true }) as const)
+  ]
+}
+
 /** Whether a call runs although that one, which it needs, did not succeed. */
 const tolerates = (node: Node, { call }: ToolResult.Failure): boolean => {
   if (node.call.tolerates === true) return true
-  const tolerated = Either.isRight(node.looked) ? node.looked.right.tool.definition.tolerates : false
+  const { looked } = node.own
+  const tolerated = Either.isRight(looked) ? looked.right.tool.definition.tolerates : false
   return typeof tolerated === "boolean" ? tolerated : tolerated.includes(call.name)
 }
 
 /** What a call has come to when the batch is interrupted. */
-const interrupted = (job: Job, time: number): ToolResult.Failure => {
-  const { attempts, last, running, startedAt } = job.progress
+const interrupted = (job: Job): ToolResult.ToolResult => {
+  const { attempts, last, running, settled } = job.progress
+  if (settled !== undefined) return CallRun.resultOf(job, settled)
   const unknown = Failed.of(new ToolError.OutcomeUnknown(), job.definition)
   const notStarted = Failed.of(new ToolError.NotStarted({ reason: "interrupted" }), job.definition)
   // Between two attempts the last one's failure stands.
-  const failed = running.size > 0 ? unknown : attempts === 0 ? notStarted : (last ?? unknown)
-  return {
-    _tag: "Failure",
-    call: job.call,
-    error: failed.error,
-    fault: failed.fault,
-    attempts,
-    duration: Duration.millis(startedAt === undefined ? 0 : time - startedAt)
-  }
+  return CallRun.resultOf(job, running.size > 0 ? unknown : attempts === 0 ? notStarted : (last ?? unknown))
 }
+
+/** Waits until a call has its result. */
+const landed = (node: Node): Effect.Effect<void> =>
+  Effect.suspend(() =>
+    node.result !== undefined
+      ? Effect.void
+      : Effect.async((resume) => {
+          const before = node.onLand
+          node.onLand = () => {
+            before?.()
+            resume(Effect.void)
+          }
+        })
+  )
+
+/** The entries of a batch in its log, which is held open in the scope. */
+const journaled = <Tools extends Tool.Tool>({ id, journal }: Batch<Tools>, scope: Scope.Scope) =>
+  journal === undefined
+    ? Effect.succeed(undefined)
+    : Effect.map(Scope.extend(journal.open(`batch/${id}`), scope), (log) => Entry.make(log, journal.whenFailing))
 
 export const open = <Tools extends Tool.Tool>(
   batch: Batch<Tools>
@@ -106,14 +149,35 @@ export const open = <Tools extends Tool.Tool>(
     const { toolbox } = batch
     const syntax = toolbox.references ? yield* Reference.Syntax : undefined
     const startedAt = time()
-    const fork = Runtime.runFork(runtime)
+    // Interruptible even where the batch is not, because deadlines end waits by interruption.
+    const fork = Runtime.runFork(Runtime.enableRuntimeFlag(runtime, RuntimeFlags.Interruption))
+    const publish = Option.match(events, {
+      onNone: () => undefined,
+      onSome:
+        ({ publish }) =>
+        (call: ToolCall, index: number, event: BatchEvents.CallEvent): Effect.Effect<void> =>
+          publish({ ...event, batchId: batch.id, index, call, at: time() })
+    })
+    const tell = ({ call, index }: Node, event: () => BatchEvents.CallEvent): void => {
+      if (publish !== undefined) fork(publish(call, index, event()))
+    }
 
-    const emitter =
-      (call: ToolCall) =>
-      (event: CallEvent): Effect.Effect<void> =>
-        Option.isNone(events) ? Effect.void : events.value.publish({ ...event, batchId: batch.id, call })
-
-    const jobs = Jobs.make(batch, runtime.context, startedAt + batch.timeoutMillis, emitter)
+    const scope = yield* Scope.make()
+    const deadlines = Deadlines.make(time, fork)
+    const telemetry = yield* Telemetry.make
+    const shared: Shared = {
+      batchId: batch.id,
+      batchDeadline: startedAt + batch.timeoutMillis,
+      time,
+      deadlines,
+      executions: { left: batch.maxExecutions },
+      resources: batch.runner.resources,
+      outputStore: batch.runner.outputStore,
+      telemetry,
+      fork,
+      publish
+    }
+    const jobs = Jobs.make(batch, runtime.context, shared, yield* journaled(batch, scope))
     const queue: Array<Node> = []
     const roster = Roster.make((node) => {
       if (!node.queued) {
@@ -125,9 +189,13 @@ export const open = <Tools extends Tool.Tool>(
     const flights = Coalesce.flights((i) => nodes[i]?.result)
     const active = new Map<Node, Fiber.RuntimeFiber<ToolResult.ToolResult>>()
     let nextInQueue = 0
+    let toldInQueue = 0
+    let sealed = false
+    let isDraining = false
     let stopped = false
 
-    const outputsFor = (node: Node): ReadonlyMap<string, unknown> => {
+    const outputsFor = (node: Node): ReadonlyMap<string, unknown> | undefined => {
+      if (node.needs.length === 0) return undefined
       const outputs = new Map<string, unknown>()
       for (const need of node.needs) {
         const result = nodes[need]?.result
@@ -140,7 +208,7 @@ export const open = <Tools extends Tool.Tool>(
     const failedNeed = (node: Node): ToolError.DependencyFailed | undefined => {
       for (const need of node.needs) {
         const result = nodes[need]?.result
-        if (result?._tag === "Failure" && (node.references.has(need) || !tolerates(node, result))) {
+        if (result?._tag === "Failure" && (node.references.includes(need) || !tolerates(node, result))) {
           const root = result.error._tag === "DependencyFailed" ? result.error.root : result.call.id
           return new ToolError.DependencyFailed({ dependency: result.call.id, root })
         }
@@ -152,12 +220,11 @@ export const open = <Tools extends Tool.Tool>(
 
     /** What stands in the way of a call, or what it runs with. */
     const admitted = (node: Node): Either.Either<Jobs.Ready, Failed.Failed> => {
+      const { own } = node
       if (node.refused !== undefined) return Either.left(node.refused)
       const failed = failedNeed(node)
       if (failed !== undefined) return Either.left(Failed.of(failed))
-      return (
-        node.ready ?? Either.flatMap(node.looked, (looked) => readyWith(node.parsed, looked, outputOf, jobs.prepare))
-      )
+      return own.ready ?? Either.flatMap(own.looked, (looked) => readyWith(own.parsed, looked, outputOf, jobs.prepare))
     }
 
     /** Two reads are identical where they also wait for the same calls. */
@@ -167,14 +234,23 @@ export const open = <Tools extends Tool.Tool>(
     const land = (node: Node, result: ToolResult.ToolResult): void => {
       if (node.result !== undefined) return
       node.result = result
-      Deferred.unsafeDone(node.landed, Exit.succeed(result))
+      measure(node, result)
+      node.onLand?.()
       batch.onLand(result)
       roster.landed(node)
     }
 
+    /** What traces and metrics say of a call. */
+    const measure = ({ job, own: { looked } }: Node, result: ToolResult.ToolResult): void => {
+      const metrics = job?.metrics ?? telemetry.metrics(Either.isRight(looked) ? result.call.name : undefined)
+      metrics.landed(result, Duration.toMillis(result.duration))
+      if (job?.span !== undefined) Telemetry.ended(job.span, result, clock.unsafeCurrentTimeNanos(), telemetry)
+    }
+
     /** Lands a call that was not run. */
     const landUnrun = (node: Node, result: ToolResult.ToolResult): void => {
-      if (Option.isSome(events)) fork(emitter(node.call)({ _tag: "Finished", result }))
+      tell(node, () => ({ _tag: "Finished", result }))
+      if (telemetry.isTraced) fork(Telemetry.unrun(node.call, result, telemetry))
       land(node, result)
     }
 
@@ -192,17 +268,20 @@ export const open = <Tools extends Tool.Tool>(
     }
 
     const lead = (node: Node, job: Job, flight: string | undefined): void => {
-      // Interruptible even where the batch is not, because deadlines end waits by interruption.
-      const fiber = fork(Effect.interruptible(CallRun.run(job)), { immediate: false })
-      active.set(node, fiber)
-      fiber.addObserver((exit) => {
-        active.delete(node)
-        if (stopped) return
-        const result = Exit.isSuccess(exit) ? exit.value : interrupted(job, startedAt)
-        land(node, result)
-        if (flight !== undefined) landFollowers(node, flight, result)
-        drain()
-      })
+      const run = (call: Effect.Effect<ToolResult.ToolResult>): void => {
+        const fiber = fork(call)
+        active.set(node, fiber)
+        fiber.addObserver((exit) => {
+          // One that was left to a handler says nothing any more.
+          if (stopped || active.get(node) !== fiber) return
+          active.delete(node)
+          const result = Exit.isSuccess(exit) ? exit.value : interrupted(job)
+          land(node, result)
+          if (flight !== undefined) landFollowers(node, flight, result)
+          drain()
+        })
+      }
+      run(CallRun.run(job, run))
     }
 
     /** What is known of a call from before. It stands only where nothing the call waited for may have changed it. */
@@ -216,7 +295,7 @@ export const open = <Tools extends Tool.Tool>(
     const start = (node: Node): void => {
       const ready = admitted(node)
       if (Either.isLeft(ready)) return landUnrun(node, unstarted(node.call, ready.left))
-      const job = (node.job ??= jobs.job(node.index, node.call, ready.right, outputsFor(node)))
+      const job = (node.job ??= jobs.job(node, ready.right, outputsFor(node), roster.has))
       const flight = flightOf(node, job)
       const part = flight === undefined ? "lead" : flights.join(flight, node.index)
       if (part === "lead") {
@@ -225,43 +304,83 @@ export const open = <Tools extends Tool.Tool>(
       }
       job.progress.startedAt ??= time()
       if (part !== "follow") landShared(node, part)
+      else if (flight !== undefined) tellWaiting(node, "identical", [flights.leaderOf(flight) ?? node.index])
     }
 
-    /** Starts what is ready, as far as the limit allows. A loop, so that long chains of refusals need no stack. */
+    const tellWaiting = (
+      node: Node,
+      why: Extract<BatchEvents.Wait, { _tag: "Calls" }>["why"],
+      calls: ReadonlyArray<number>
+    ): void => {
+      const unlanded = publish === undefined ? [] : calls.filter((i) => nodes[i]?.result === undefined)
+      if (unlanded.length > 0) tell(node, () => ({ _tag: "Waiting", for: { _tag: "Calls", why, calls: unlanded } }))
+    }
+
+    /** Of what a call waits for that is not ready. */
+    const tellUnready = (node: Node): void => {
+      if (publish === undefined || node.unmet === 0) return
+      tellWaiting(node, "dependency", node.needs)
+      if (node.after !== undefined) tellWaiting(node, "resource", [node.after])
+      if (!sealed && (node.own.waitsForSeal || node.needs.length < node.own.targets.length)) {
+        tell(node, () => ({ _tag: "Waiting", for: { _tag: "Turn" } }))
+      }
+    }
+
+    /** Of calls that are ready, while as many are in progress as the batch allows. */
+    const tellQueued = (): void => {
+      for (; toldInQueue < queue.length; toldInQueue++) {
+        const node = queue[toldInQueue]
+        if (node !== undefined && toldInQueue >= nextInQueue)
+          tell(node, () => ({ _tag: "Waiting", for: { _tag: "Batch" } }))
+      }
+    }
+
+    /**
+     * Starts what is ready, as far as the limit allows. A loop, so that long chains need no stack: calls that end at once
+     * come back here while it runs.
+     */
     const drain = (): void => {
+      if (isDraining) return
+      isDraining = true
       while (nextInQueue < queue.length && active.size < batch.concurrency) {
         const node = queue[nextInQueue++]
         if (node !== undefined) start(node)
       }
+      isDraining = false
+      if (publish !== undefined) tellQueued()
     }
 
-    /** References in what the model wrote, where the toolbox allows them. */
-    const parse = ({ written }: Jobs.Looked): Either.Either<Reference.Parsed | undefined, Failed.Failed> =>
-      syntax === undefined
-        ? Either.right(undefined)
-        : Either.mapLeft(syntax.parse(written), (error) => Failed.of(error))
-
     const addOne = (call: ToolCall, hold: boolean): void => {
-      const looked = jobs.lookUp(call)
-      const parsed = Either.flatMap(looked, parse)
-      const found = Either.isRight(parsed) ? parsed.right : undefined
-      const references = found?.references ?? []
-      const targets: ReadonlyArray<Target> = [
-        ...(call.dependsOn ?? []).map((name) => ({ name, kind: "id", isReference: false }) as const),
-        ...references.map(({ target, raw }) => ({ name: target, raw, kind: "any", isReference: true }) as const)
-      ]
-      const own = { call, looked: Either.flatMap(parsed, () => looked), parsed: found, targets }
+      const written = jobs.lookUp(call)
+      const parsed = syntax === undefined ? undefined : parse(syntax, written)
+      const found = parsed !== undefined && Either.isRight(parsed) ? parsed.right : undefined
+      // What is wrong with its references is the call's own fault, like anything else in what the model wrote.
+      const looked = parsed !== undefined && Either.isLeft(parsed) ? Either.left(parsed.left) : written
+      const targets = targetsOf(call, found)
       const ready =
-        references.length > 0
+        found !== undefined && found.references.length > 0
           ? undefined
-          : Either.flatMap(own.looked, (looked) => readyWith(found, looked, outputOf, jobs.prepare))
+          : Either.isLeft(looked)
+            ? Either.left(looked.left)
+            : readyWith(found, looked.right, outputOf, jobs.prepare)
       // More calls of those tools may come until the batch is sealed.
       const isLater = Either.isRight(looked) && looked.right.tool.definition.after.length > 0
-      roster.add(
-        { ...own, ready, refused: faultOf(own.looked) ?? faultOf(ready), waitsForSeal: hold || isLater },
+      const node = roster.add(
+        {
+          call,
+          looked,
+          parsed: found,
+          ready,
+          targets,
+          waitsForSeal: hold || isLater,
+          refused: faultOf(looked) ?? faultOf(ready)
+        },
         found?.label,
         ready !== undefined && Either.isRight(ready) ? resourceOf(ready.right) : undefined
       )
+      if (publish === undefined) return
+      tell(node, () => ({ _tag: "Submitted" }))
+      tellUnready(node)
     }
 
     const finish = Effect.sync((): BatchResult.BatchResult<Tools> =>
@@ -277,15 +396,22 @@ export const open = <Tools extends Tool.Tool>(
 
     const stop = Effect.gen(function* () {
       stopped = true
-      const now = time()
       const handlers = Array.from(active.keys(), ({ job }) => Array.from(job?.progress.running ?? [])).flat()
-      for (const node of nodes) {
-        node.result ??=
+      const unfinished = nodes.filter((node) => node.result === undefined)
+      for (const node of unfinished) {
+        node.result =
           node.job === undefined || !active.has(node)
             ? unstarted(node.call, Failed.of(new ToolError.NotStarted({ reason: "interrupted" })))
-            : interrupted(node.job, now)
+            : interrupted(node.job)
       }
+      for (const { job } of active.keys()) job?.progress.abandon?.()
       yield* Effect.forEach(Array.from(active.values()), (fiber) => Fiber.interruptFork(fiber), { discard: true })
+      for (const node of unfinished) {
+        const { result } = node
+        if (result === undefined) continue
+        measure(node, result)
+        tell(node, () => ({ _tag: "Finished", result }))
+      }
       if (batch.onInterrupt !== undefined) yield* batch.onInterrupt(yield* finish)
       // In a fiber of its own: in one that was interrupted nothing can be waited for and cut short.
       const ended = Effect.forEach(handlers, (fiber) => Fiber.await(fiber), { discard: true })
@@ -298,17 +424,25 @@ export const open = <Tools extends Tool.Tool>(
         Effect.map(jobs.learn(calls), () => {
           for (const call of calls) addOne(call, hold)
         }),
-      seal: Effect.sync(() => roster.seal()),
+      seal: Effect.sync(() => {
+        sealed = true
+        roster.seal()
+        if (publish !== undefined) for (const node of nodes) if (node.own.waitsForSeal) tellUnready(node)
+      }),
       go: Effect.sync(() => drain()),
       join: Effect.suspend(() =>
         Effect.asVoid(
           Effect.all(
-            nodes.map(({ landed }) => Deferred.await(landed)),
+            nodes.map((node) => landed(node)),
             { mode: "either" }
           )
         )
       ),
       finish,
-      stop
+      stop,
+      close: Effect.suspend(() => {
+        deadlines.close()
+        return Scope.close(scope, Exit.void)
+      })
     }
   })

@@ -2,7 +2,7 @@
 import * as Duration from "effect/Duration"
 import type { TookEffect } from "../Fault.ts"
 import type * as Tool from "../Tool.ts"
-import type { CircuitOpen, Issue } from "../ToolError.ts"
+import type { CircuitOpen, Issue, NotStarted } from "../ToolError.ts"
 import type { Failure } from "../ToolResult.ts"
 import { clip, isSecretName, withoutSecrets } from "./text.ts"
 
@@ -169,12 +169,18 @@ const words = (failure: Failure, tool: Tool.Definition | undefined, alternative:
     case "DependencyFailed":
       return `Not executed: it depends on ${error.dependency}, which did not succeed${error.root === error.dependency ? "" : ` because ${error.root} failed`}. It had no effect. Call it again once that has succeeded.`
     case "NotStarted":
-      return `Not executed: ${error.reason === "deadline" ? "there was no time left in this turn" : "the turn was interrupted before this call began"}. It had no effect.${againWords}`
+      return `Not executed: ${notStartedWords[error.reason]}. It had no effect.${againWords}`
     case "OutcomeUnknown":
       return effects === "read"
         ? "Interrupted while it was running; nothing was changed. Call it again if the answer is still needed."
         : `Outcome unknown: the turn was interrupted while it was running.${took}`
   }
+}
+
+const notStartedWords: Readonly<Record<NotStarted["reason"], string>> = {
+  interrupted: "the turn was interrupted before this call began",
+  deadline: "there was no time left in this turn",
+  journal: "calls that change something cannot be made safely at the moment"
 }
 
 /** `alternative` is a tool that is there to be used instead. */

@@ -12,10 +12,9 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import * as Failed from "../internal/failed.ts"
-import type { Deadline, Job, Restore } from "../internal/job.ts"
+import { type Deadline, type Job, type Restore, tell } from "../internal/job.ts"
 import * as ToolError from "../ToolError.ts"
 import * as CircuitBreaker from "./CircuitBreaker.ts"
-import { now } from "./Timeout.ts"
 
 /**
  * @since 0.1.0
@@ -39,6 +38,8 @@ export interface TakeOptions {
   readonly millis?: number | undefined
   /** Ends the wait in line when it completes. Not looked at where slots are free. */
   readonly abort?: Effect.Effect<void> | undefined
+  /** Run where it has to wait in line. */
+  readonly waiting?: Effect.Effect<void> | undefined
 }
 
 /**
@@ -138,7 +139,9 @@ export const make = ({ capacity, maxQueue = Number.POSITIVE_INFINITY }: Options)
       const waiter: Waiter = { weight, turn: Deferred.unsafeMake(FiberId.none), granted: false }
       // In line from this moment on, not from when a fiber that waits has started: that decides the order.
       line.add(waiter)
-      return Effect.flatMap(Effect.exit(restore(wait(waiter, options))), (exit) => {
+      const turn = wait(waiter, options)
+      const waited = options.waiting === undefined ? turn : Effect.zipRight(options.waiting, turn)
+      return Effect.flatMap(Effect.exit(restore(waited)), (exit) => {
         leave(waiter)
         if (Exit.isSuccess(exit)) return Effect.succeed(waiter.granted ? "taken" : exit.value)
         if (waiter.granted) giveBack(weight)
@@ -179,28 +182,44 @@ export const enter = (
   deadline: Deadline,
   restore: Restore
 ): Effect.Effect<Effect.Effect<void>, Failed.Failed> =>
+  Effect.suspend(() => {
+    const { bulkhead } = job.guards
+    const left = deadline.at - job.shared.time()
+    if (left <= 0) return Effect.fail(outOfTime(job, deadline.kind, bulkhead?.capacity))
+    return bulkhead === undefined ? nothingToLeave : queue(job, bulkhead, deadline, left, restore)
+  })
+
+const nothingToLeave = Effect.succeed(Effect.void)
+
+const queue = (
+  job: Job,
+  bulkhead: Bulkhead,
+  deadline: Deadline,
+  left: number,
+  restore: Restore
+): Effect.Effect<Effect.Effect<void>, Failed.Failed> =>
   Effect.gen(function* () {
-    const { breaker, bulkhead } = job.guards
+    const { breaker } = job.guards
     const { queueMillis = Number.POSITIVE_INFINITY, weight = 1 } = job.policy.bulkhead ?? {}
-    const left = deadline.at - (yield* now)
-    const full = () => Failed.of(new ToolError.BulkheadFull({ capacity: bulkhead?.capacity ?? 0 }), job.definition)
-    if (left <= 0) return yield* Effect.fail(outOfTime(job, deadline.kind, bulkhead?.capacity))
-    if (bulkhead === undefined) return Effect.void
+    const { capacity } = bulkhead
+    const full = () => Failed.of(new ToolError.BulkheadFull({ capacity }), job.definition)
+    const late = () => outOfTime(job, deadline.kind, capacity)
     const taken = yield* bulkhead.take(restore, {
       weight,
       millis: Math.min(left, queueMillis),
-      ...(breaker === undefined ? {} : { abort: breaker.opened })
+      abort: breaker?.opened,
+      waiting: tell(job, { _tag: "Waiting", for: { _tag: "Bulkhead" } })
     })
     switch (taken) {
       case "taken": {
         const leave = bulkhead.release(weight)
-        if ((yield* now) < deadline.at) return leave
-        return yield* Effect.zipRight(leave, Effect.fail(outOfTime(job, deadline.kind, bulkhead?.capacity)))
+        if (job.shared.time() < deadline.at) return leave
+        return yield* Effect.zipRight(leave, Effect.fail(late()))
       }
       case "full":
         return yield* Effect.fail(full())
       case "late":
-        return yield* Effect.fail(queueMillis < left ? full() : outOfTime(job, deadline.kind, bulkhead?.capacity))
+        return yield* Effect.fail(queueMillis < left ? full() : late())
       case "aborted":
         // Unless the circuit has closed again in the meantime.
         return yield* Effect.zipRight(CircuitBreaker.check(job), enter(job, deadline, restore))

@@ -243,7 +243,7 @@ export const acquire = (
     Effect.onError(() => leave),
     Effect.map((permit) => {
       // Parallel calls of a batch meet the same trouble at the same time; their next attempts are a trouble of their own.
-      const group = `${job.batchId}/${job.progress.attempts + 1}`
+      const group = `${job.shared.batchId}/${job.progress.attempts + 1}`
       return (exit) => breaker.record(permit, outcomeOf(job, exit, group))
     })
   )

@@ -28,12 +28,14 @@ const fromEffect = (
   failed: Failed
 ) =>
   Effect.gen(function* () {
-    const left = job.batchDeadline - (yield* Timeout.now)
+    const left = job.shared.batchDeadline - (yield* Timeout.now)
     const asked = { definition: job.definition, handler: (given: never) => fallback(given, failed.error) }
     const call = {
       id: job.call.id,
       attempt: 1,
-      idempotencyKey: job.idempotencyKey,
+      get idempotencyKey() {
+        return job.idempotencyKey
+      },
       dependencies: job.dependencies,
       progress: () => Effect.void
     }
@@ -54,9 +56,11 @@ const fromEffect = (
 /** The other tool's answer, under its own policy, read as this tool's. */
 const fromTool = (job: Job, input: unknown, { input: makeInput, tool }: FallbackTool<never, unknown, unknown>) =>
   // The call's own input, if nothing else is said: the two tools then take the same.
-  Effect.suspend(() => job.instead(tool, makeInput === undefined ? job.written : makeInput(input as never))).pipe(
-    Effect.flatMap(({ output }) => answer(job.definition, output, "fallback"))
-  )
+  Effect.suspend(() => {
+    const instead = job.instead(tool, makeInput === undefined ? job.written : makeInput(input as never))
+    // It takes what it uses itself, which may be the same.
+    return job.letGo === undefined ? instead : Effect.zipRight(job.letGo, instead)
+  }).pipe(Effect.flatMap(({ output }) => answer(job.definition, output, "fallback")))
 
 const ask = (job: Job, input: unknown, fallback: Fallback, failed: Failed) => {
   if (typeof fallback === "function") return fromEffect(job, input, fallback, failed)

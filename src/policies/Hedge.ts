@@ -23,9 +23,8 @@ type Run = (source: "executed" | "hedge") => Effect.Effect<Answer, Failed>
  *
  * @internal
  */
-export const observe = (job: Job, exit: Exit.Exit<unknown, unknown>, millis: number): Effect.Effect<void> => {
-  const { hedge } = job.guards
-  return hedge === undefined || Exit.isFailure(exit) ? Effect.void : Effect.sync(() => hedge.latencies.record(millis))
+export const observe = (job: Job, exit: Exit.Exit<unknown, unknown>, millis: number): void => {
+  if (Exit.isSuccess(exit)) job.guards.hedge?.latencies.record(millis)
 }
 
 /** When the second execution is due; never, while too little is known. */
@@ -60,7 +59,7 @@ export const around = (job: Job, run: Run): Effect.Effect<Answer, Failed> => {
   if (hedge === undefined) return run("executed")
   return Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
-      yield* hedge.budget.deposit
+      hedge.budget.deposit()
       const due = dueAfter(job)
       if (due === undefined) return yield* restore(run("executed"))
       const winner = yield* Deferred.make<Answer, Failed>()

@@ -24,7 +24,7 @@ const inTime = <A, E>(job: Job, put: Effect.Effect<A, E>) =>
   Effect.flatMap(Timeout.now, (time) =>
     Effect.timeout(
       Effect.disconnect(put),
-      Duration.millis(Math.max(0, Math.min(job.policy.attemptMillis, job.batchDeadline - time)))
+      Duration.millis(Math.max(0, Math.min(job.policy.attemptMillis, job.shared.batchDeadline - time)))
     )
   )
 
@@ -34,7 +34,7 @@ const inTime = <A, E>(job: Job, put: Effect.Effect<A, E>) =>
  * @internal
  */
 export const spill = (job: Job, { encoded }: Answer): Effect.Effect<Spilled | undefined> => {
-  const { outputStore } = job
+  const { outputStore } = job.shared
   if (outputStore === undefined) return Effect.succeed(undefined)
   const text = textOf(encoded)
   if (!exceeds(text, job.policy.maxOutputBytes)) return Effect.succeed(undefined)

@@ -4,7 +4,7 @@
  *
  * The order is fixed, outer to inner:
  *
- *     cache > fallback > total timeout > retry (+ budget) > hedge
+ *     journal > cache > fallback > total timeout > retry (+ budget) > hedge
  *       > breaker check > rate limit > bulkhead > breaker acquire > attempt timeout > handler
  *
  * Check, queue, then acquire: an open circuit burns no token of the rate limit and no place in the queue, calls that
@@ -14,9 +14,11 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import { execute } from "../internal/attempt.ts"
 import * as Failed from "../internal/failed.ts"
-import type { Answer, Deadline, Job } from "../internal/job.ts"
+import type { Answer, Deadline, Job, Restore } from "../internal/job.ts"
+import * as Recall from "../internal/journal/recall.ts"
 import { BudgetExhausted } from "../ToolError.ts"
 import * as Bulkhead from "./Bulkhead.ts"
 import * as Cache from "./Cache.ts"
@@ -92,51 +94,77 @@ export {
  * Takes one of the executions the batch may pay for, and gives what undoes that; `leave` is part of it, and is run where
  * none is left.
  */
-const spend = ({ definition, executions }: Job, leave: Effect.Effect<void>) =>
-  Effect.suspend(() => {
-    if (executions.left < 1) {
-      const error = new BudgetExhausted({ budget: "executions of this turn" })
-      return Effect.zipRight(leave, Effect.fail(Failed.of(error, definition)))
-    }
-    executions.left--
-    return Effect.succeed(
-      Effect.zipRight(
-        Effect.sync(() => executions.left++),
-        leave
-      )
+const spend = (
+  { definition, shared: { executions } }: Job,
+  leave: Effect.Effect<void>
+): Effect.Effect<Effect.Effect<void>, Failed.Failed> => {
+  if (executions.left < 1) {
+    const error = new BudgetExhausted({ budget: "executions of this turn" })
+    return Effect.zipRight(leave, Effect.fail(Failed.of(error, definition)))
+  }
+  executions.left--
+  return Effect.succeed(
+    Effect.zipRight(
+      Effect.sync(() => executions.left++),
+      leave
     )
-  })
+  )
+}
+
+/** Breaker check > rate limit > bulkhead. Where there is no line to stand in, the breaker is asked when it is acquired. */
+const enter = (job: Job, deadline: Deadline, restore: Restore): Effect.Effect<Effect.Effect<void>, Failed.Failed> =>
+  job.guards.rateLimit === undefined && job.guards.bulkhead === undefined
+    ? Bulkhead.enter(job, deadline, restore)
+    : CircuitBreaker.check(job).pipe(
+        Effect.zipRight(RateLimit.enter(job, deadline, restore)),
+        Effect.zipRight(Bulkhead.enter(job, deadline, restore))
+      )
 
 /** One attempt: breaker check > rate limit > bulkhead > breaker acquire > attempt timeout > handler. */
 const attempt = (
   job: Job,
   input: unknown,
   deadline: Deadline,
-  source: Answer["source"]
+  source: "executed" | "hedge"
 ): Effect.Effect<Answer, Failed.Failed> =>
   Effect.uninterruptibleMask((restore) =>
-    Effect.gen(function* () {
-      yield* CircuitBreaker.check(job)
-      yield* RateLimit.enter(job, deadline, restore)
-      const leave = yield* Bulkhead.enter(job, deadline, restore)
-      const unspend = yield* spend(job, leave)
-      const record = yield* CircuitBreaker.acquire(job, unspend, restore)
-      job.holds?.retain()
-      return yield* execute(job, input, deadline, restore, {
-        source,
-        onEnd: job.holds === undefined ? leave : Effect.zipRight(leave, job.holds.release),
-        onExit: (exit, millis) => Effect.zipRight(Hedge.observe(job, exit, millis), record(exit))
-      })
-    })
+    Effect.flatMap(enter(job, deadline, restore), (leave) =>
+      Effect.flatMap(spend(job, leave), (unspend) =>
+        Effect.flatMap(CircuitBreaker.acquire(job, unspend, restore), (record) => {
+          job.holds?.retain()
+          const execution = {
+            source,
+            onEnd: job.holds === undefined ? leave : Effect.zipRight(leave, job.holds.release),
+            onExit: (exit: Exit.Exit<Answer, Failed.Failed>, millis: number) => {
+              Hedge.observe(job, exit, millis)
+              return record(exit)
+            }
+          }
+          return job.entry === undefined
+            ? execute(job, input, deadline, restore, execution)
+            : Effect.onError(restore(Recall.intend(job)), (cause) => {
+                const ended = Exit.failCause(cause)
+                return Effect.all([execution.onEnd, Effect.sync(() => job.shared.executions.left++), record(ended)], {
+                  discard: true
+                })
+              }).pipe(Effect.zipRight(execute(job, input, deadline, restore, execution)))
+        })
+      )
+    )
   )
 
 /**
- * Makes a call under all its policies.
+ * Makes a call under all its policies; from `first` on, where its first attempt has ended already.
  *
  * @internal
  */
-export const protect = (job: Job, input: unknown, deadline: Deadline): Effect.Effect<Answer, Failed.Failed> => {
+export const protect = (
+  job: Job,
+  input: unknown,
+  deadline: Deadline,
+  first?: Effect.Effect<Answer, Failed.Failed>
+): Effect.Effect<Answer, Failed.Failed> => {
   const hedged = Hedge.around(job, (source) => attempt(job, input, deadline, source))
-  const retried = Retry.around(job, deadline, hedged)
+  const retried = first === undefined ? Retry.around(job, deadline, hedged) : Retry.after(job, deadline, first, hedged)
   return Cache.around(job, Fallback.around(job, input, retried))
 }

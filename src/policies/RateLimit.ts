@@ -7,7 +7,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Failed from "../internal/failed.ts"
-import type { Deadline, Job, Restore } from "../internal/job.ts"
+import { type Deadline, type Job, type Restore, tell } from "../internal/job.ts"
 import * as CircuitBreaker from "./CircuitBreaker.ts"
 import { now } from "./Timeout.ts"
 import { checkAgainst } from "../internal/definition.ts"
@@ -91,7 +91,9 @@ export const enter = (job: Job, deadline: Deadline, restore: Restore): Effect.Ef
   const abort = breaker === undefined ? undefined : Effect.ignore(Effect.zipRight(breaker.check, breaker.opened))
   return Effect.gen(function* () {
     const left = Math.max(0, deadline.at - (yield* now))
-    const options = { cost, maxWaitMillis: Math.min(left, maxWaitMillis), abort }
+    const onWait = (millis: number) =>
+      tell(job, { _tag: "Waiting", for: { _tag: "RateLimit", delay: Duration.millis(millis) } })
+    const options = { cost, maxWaitMillis: Math.min(left, maxWaitMillis), abort, onWait }
     const taken = yield* Effect.mapError(
       rateLimit.limiter.wait(rateLimit.key, rateLimit.settings, options, restore),
       (error) => Failed.of(error, job.definition)

@@ -15,7 +15,7 @@ import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as ScheduleInterval from "effect/ScheduleInterval"
-import type { Answer, Deadline, Job } from "../internal/job.ts"
+import { type Answer, type Deadline, type Job, tell } from "../internal/job.ts"
 import type { Failed } from "../internal/failed.ts"
 import type { ResolvedBackOff, ResolvedRetry } from "../internal/resolve.ts"
 import type { Effects } from "../Tool.ts"
@@ -147,10 +147,36 @@ const repeats = (job: Job, retry: ResolvedRetry, deadline: Deadline): Schedule.S
     ),
     Schedule.onDecision((delay, decision) =>
       ScheduleDecision.isContinue(decision)
-        ? job.emit({ _tag: "Retrying", attempt: job.progress.attempts + 1, delay })
+        ? tell(job, { _tag: "Retrying", attempt: job.progress.attempts + 1, delay })
         : Effect.void
     )
   )
+}
+
+/**
+ * Runs `first`, and `once` again and again as the job's policy allows.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const after = (
+  job: Job,
+  deadline: Deadline,
+  first: Effect.Effect<Answer, Failed>,
+  once: Effect.Effect<Answer, Failed>
+): Effect.Effect<Answer, Failed> => {
+  const { retry } = job.policy
+  if (retry === undefined || retry.times === 0) return first
+  // Most calls succeed at once: the schedule is made for those that do not.
+  return Effect.catchAll(first, (failed) => {
+    let attempt: Effect.Effect<Answer, Failed> = Effect.fail(failed)
+    const next = Effect.suspend(() => {
+      const current = attempt
+      attempt = once
+      return current
+    })
+    return Effect.mapError(Effect.retry(next, repeats(job, retry, deadline)), (failed) => lastWord(job, failed))
+  })
 }
 
 /**
@@ -163,19 +189,8 @@ export const around = (
   job: Job,
   deadline: Deadline,
   once: Effect.Effect<Answer, Failed>
-): Effect.Effect<Answer, Failed> => {
-  const { retry } = job.policy
-  if (retry === undefined || retry.times === 0) return once
-  const { retryBudget } = job.guards
-  // Most calls succeed at once: the schedule is made for those that do not.
-  const tried = Effect.catchAll(once, (first) => {
-    let attempt: Effect.Effect<Answer, Failed> = Effect.fail(first)
-    const next = Effect.suspend(() => {
-      const current = attempt
-      attempt = once
-      return current
-    })
-    return Effect.mapError(Effect.retry(next, repeats(job, retry, deadline)), (failed) => lastWord(job, failed))
+): Effect.Effect<Answer, Failed> =>
+  Effect.suspend(() => {
+    if (job.policy.retry !== undefined && job.policy.retry.times > 0) job.guards.retryBudget?.deposit()
+    return after(job, deadline, once, once)
   })
-  return retryBudget === undefined ? tried : Effect.zipRight(retryBudget.deposit, tried)
-}

@@ -13,6 +13,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import type * as Deadlines from "../internal/deadlines.ts"
 import * as ToolError from "../ToolError.ts"
 
 /**
@@ -59,22 +60,65 @@ const bounded = <A>(wait: Effect.Effect<A>, limits: Limits): Effect.Effect<A, To
   return Number.isFinite(limits.idleMillis) ? Effect.raceFirst(inTime, silence(limits)) : inTime
 }
 
-/** Interrupts without waiting, and says so where the handler does not stop within the grace period. */
-const abandon = <A, E>(
+/**
+ * Says so where a fiber that was interrupted does not stop within the grace period.
+ *
+ * @internal
+ */
+export const watched = <A, E>(
   fiber: Fiber.RuntimeFiber<A, E>,
   { graceMillis }: Limits,
   onLeak: Hooks<A, E>["onLeak"]
 ): Effect.Effect<void> =>
-  Effect.zipRight(
-    Fiber.interruptFork(fiber),
-    Fiber.await(fiber).pipe(
-      Effect.timeoutOption(Duration.millis(graceMillis)),
-      Effect.flatMap((ended) => (Option.isNone(ended) ? onLeak(Effect.asVoid(Fiber.await(fiber))) : Effect.void)),
-      Effect.interruptible,
-      Effect.forkDaemon,
-      Effect.asVoid
-    )
+  Fiber.await(fiber).pipe(
+    Effect.timeoutOption(Duration.millis(graceMillis)),
+    Effect.flatMap((ended) => (Option.isNone(ended) ? onLeak(Effect.asVoid(Fiber.await(fiber))) : Effect.void)),
+    Effect.interruptible
   )
+
+/** Interrupts without waiting. */
+const abandon = <A, E>(
+  fiber: Fiber.RuntimeFiber<A, E>,
+  limits: Limits,
+  onLeak: Hooks<A, E>["onLeak"]
+): Effect.Effect<void> =>
+  Effect.zipRight(Fiber.interruptFork(fiber), Effect.asVoid(Effect.forkDaemon(watched(fiber, limits, onLeak))))
+
+/**
+ * The same limits, kept by the batch's one sleeper: tells of the first that is passed, once. Gives what ends that.
+ *
+ * @internal
+ */
+export const arm = (
+  deadlines: Deadlines.Deadlines,
+  limits: Limits,
+  startedAt: number,
+  onTimeout: (error: ToolError.Timeout) => void
+): (() => void) => {
+  let armed: ReadonlyArray<Deadlines.Deadline> = []
+  const stop = () => {
+    for (const deadline of armed) deadlines.disarm(deadline)
+  }
+  const passed = (kind: ToolError.Timeout["kind"], millis: number) => {
+    stop()
+    onTimeout(new ToolError.Timeout({ kind, after: Duration.millis(millis) }))
+  }
+  const whole = { at: startedAt + limits.millis, onDue: () => passed(limits.kind, limits.millis) }
+  /** Due again where there was a sign of life meanwhile. */
+  const silent = (since: number): Deadlines.Deadline => ({
+    at: since + limits.idleMillis,
+    onDue: () => {
+      const sign = limits.lastSign()
+      if (sign <= since) return passed("idle", limits.idleMillis)
+      const next = silent(sign)
+      armed = [whole, next]
+      deadlines.arm(next)
+    }
+  })
+  armed = Number.isFinite(limits.idleMillis) ? [whole, silent(startedAt)] : [whole]
+  for (const deadline of armed) deadlines.arm(deadline)
+  return stop
+}
 
 /**
  * @since 0.1.0

@@ -77,6 +77,8 @@ export interface WaitOptions {
   readonly maxWaitMillis?: number | undefined
   /** Ends the wait when it completes. Not looked at where there is nothing to wait for. */
   readonly abort?: Effect.Effect<void> | undefined
+  /** Told once where it has to wait, with how many milliseconds that will take as far as is known. */
+  readonly onWait?: ((millis: number) => Effect.Effect<void>) | undefined
 }
 
 /**
@@ -116,7 +118,7 @@ const make = (store: RateLimiterStore["Type"]): RateLimiter["Type"] => {
   const lines = new Map<string, Line>()
 
   const wait: RateLimiter["Type"]["wait"] = (key, settings, options, restore) => {
-    const { abort, cost = 1, maxWaitMillis = Number.POSITIVE_INFINITY } = options
+    const { abort, cost = 1, maxWaitMillis = Number.POSITIVE_INFINITY, onWait } = options
     const takesUp = Gcra.span(settings, cost)
 
     /** Sleeps until the moment the store has granted. */
@@ -156,6 +158,7 @@ const make = (store: RateLimiterStore["Type"]): RateLimiter["Type"] => {
         const expected = Math.max(0, line.dueAt - arrivedAt) + line.behindMillis + takesUp
         if (!Gcra.fits(expected, maxWaitMillis)) return yield* Effect.fail(limited(expected))
         line.behindMillis += takesUp
+        if (onWait !== undefined) yield* onWait(expected)
         const turn = yield* line.turn
           .take(restore, { millis: maxWaitMillis, abort })
           .pipe(Effect.ensuring(Effect.sync(() => (line.behindMillis -= takesUp))))

@@ -25,6 +25,7 @@ import type { ToolCall } from "../ToolCall.ts"
 import type { Toolbox } from "../Toolbox.ts"
 import type { Success, ToolResult } from "../ToolResult.ts"
 import * as CircuitBreaker from "./CircuitBreaker.ts"
+import * as Journal from "./Journal.ts"
 import * as OutputStore from "./OutputStore.ts"
 import * as RateLimiter from "./RateLimiter.ts"
 
@@ -33,7 +34,11 @@ import * as RateLimiter from "./RateLimiter.ts"
  * @category models
  */
 export interface RunOptions<Tools extends Tool.Tool = Tool.Tool> {
-  /** Names the batch; part of the idempotency keys. Default: a random id. */
+  /**
+   * Names the batch; part of the idempotency keys. With a `Journal` beside, or provided to the runner, a batch that has
+   * an id is written down: run again with the same id, after a crash too, it goes on where it ended. Default: a random
+   * id, and no journal.
+   */
   readonly id?: string | undefined
   /** When it has passed, what is ready is returned and the rest is reported as timed out or not started. */
   readonly timeout?: Duration.DurationInput | undefined
@@ -125,7 +130,7 @@ const repeated = (calls: ReadonlyArray<ToolCall>): ReadonlySet<string> => {
 }
 
 /** What a runner takes from the outside where it is provided, and does on its own where it is not. */
-type Swappable = CircuitBreaker.CircuitBreaker | RateLimiter.RateLimiter | OutputStore.OutputStore
+type Swappable = CircuitBreaker.CircuitBreaker | RateLimiter.RateLimiter | OutputStore.OutputStore | Journal.Journal
 
 /** Looks for it where the runner is used, then where it was made. A tag that is asked for need not be there. */
 const provided = <Id extends Swappable, Service>(
@@ -150,6 +155,9 @@ export const make = (options: Options = {}): Effect.Effect<Context.Tag.Service<T
     const madeIn = yield* Effect.context<never>()
     const own = yield* Layer.build(Layer.merge(CircuitBreaker.layerMemory, RateLimiter.layerMemory))
     const makeRunner = Runner.make(Policy.resolve(options.policy ?? {}, Policy.defaults))
+    const journal = Effect.map(Effect.context<never>(), (usedIn) =>
+      Option.getOrUndefined(provided(Journal.Journal, usedIn, madeIn))
+    )
     const runner = Effect.map(Effect.context<never>(), (usedIn) =>
       makeRunner({
         breakers: Option.getOrElse(provided(CircuitBreaker.CircuitBreaker, usedIn, madeIn), () =>
@@ -176,6 +184,7 @@ export const make = (options: Options = {}): Effect.Effect<Context.Tag.Service<T
           timeoutMillis: Duration.toMillis(given.timeout ?? options.timeout ?? Duration.infinity),
           onInterrupt: given.onInterrupt,
           recall: given.recall,
+          journal: given.id === undefined ? undefined : yield* journal,
           ...own
         })
       })
@@ -190,7 +199,8 @@ export const make = (options: Options = {}): Effect.Effect<Context.Tag.Service<T
           return yield* Effect.uninterruptibleMask((restore) =>
             batch.go.pipe(
               Effect.zipRight(Effect.onInterrupt(restore(batch.join), () => batch.stop)),
-              Effect.zipRight(batch.finish)
+              Effect.zipRight(batch.finish),
+              Effect.ensuring(batch.close)
             )
           )
         }),

@@ -79,8 +79,8 @@ describe("another tool as the fallback", () => {
       assert.deepStrictEqual(outcomes(batch), ["fallback"])
       // A key of its own: the two tools' executions are not the same.
       assert.deepStrictEqual(seen, [
-        [1, "b/0/c1/backup"],
-        [2, "b/0/c1/backup"]
+        [1, "b/c1/weather/1vv2xqj/backup"],
+        [2, "b/c1/weather/1vv2xqj/backup"]
       ])
     }).pipe(Effect.provide(layer))
   )

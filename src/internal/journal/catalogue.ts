@@ -1,0 +1,133 @@
+/**
+ * Which logs a key-value store holds: entries in slots 0, 1, 2, … without gaps, as such a store cannot list its keys. Only
+ * says what may be removed: whatever goes wrong here, or between processes that change it at the same time, may leave a
+ * log behind, but loses none.
+ */
+import type { PlatformError } from "@effect/platform/Error"
+import * as Arr from "effect/Array"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Order from "effect/Order"
+import * as Random from "effect/Random"
+import * as Keys from "./keys.ts"
+import type { Limits } from "./options.ts"
+
+/** How many entries are looked at for one that may go; where there are no more than these, it is exactly the right one. */
+const sample = 5
+
+export interface Logs {
+  /** When it was used last, in milliseconds of the wall clock; undefined where it is not there any more. */
+  readonly usedAt: (entry: Keys.Entry) => Effect.Effect<number | undefined, PlatformError>
+  /** Removes all of it but its entry; tells whether it did, as it may be in use by now. */
+  readonly forget: (entry: Keys.Entry) => Effect.Effect<boolean, PlatformError>
+}
+
+interface Seen {
+  readonly slot: number
+  readonly entry: Keys.Entry | undefined
+  /** Undefined where nothing is left of it. */
+  readonly usedAt: number | undefined
+}
+
+export interface Catalogue {
+  /** Enters a log, and makes room for it. */
+  readonly add: (entry: Keys.Entry) => Effect.Effect<number, PlatformError>
+  readonly holds: (slot: number, life: Keys.Life) => Effect.Effect<boolean, PlatformError>
+  /** Takes a log out, if it is there. */
+  readonly drop: (slot: number, life: Keys.Life) => Effect.Effect<void, PlatformError>
+}
+
+export const make = (texts: Keys.Texts, { maxAgeMillis, maxLogs }: Limits, logs: Logs): Catalogue => {
+  /** As far as this process knows: others add and remove entries, too. */
+  let size: number | undefined
+  const turn = Effect.unsafeMakeSemaphore(1)
+
+  const isTaken = (slot: number) => texts.has(Keys.slot(slot))
+
+  const read = (slot: number) => Effect.map(texts.get(Keys.slot(slot)), Option.flatMap(Keys.Entry.decode))
+
+  const find = Effect.gen(function* () {
+    if (!(yield* isTaken(0))) return 0
+    let [taken, free] = [0, 1]
+    while (yield* isTaken(free)) [taken, free] = [free, free * 2]
+    while (free - taken > 1) {
+      const middle = Math.floor((taken + free) / 2)
+      if (yield* isTaken(middle)) taken = middle
+      else free = middle
+    }
+    return free
+  })
+
+  /** Others have added entries, maybe. */
+  const end = Effect.gen(function* () {
+    let end = size ?? (yield* find)
+    while (yield* isTaken(end)) end++
+    return (size = end)
+  })
+
+  /** The last entry moves to where another has gone. */
+  const vacate = (slot: number) =>
+    Effect.gen(function* () {
+      for (let last = (yield* end) - 1; last >= slot; last--) {
+        const moved = yield* texts.get(Keys.slot(last))
+        if (slot < last && Option.isSome(moved)) yield* texts.set(Keys.slot(slot), moved.value)
+        yield* texts.remove(Keys.slot(last))
+        size = last
+        // Others have removed it, otherwise.
+        if (Option.isSome(moved)) return
+      }
+    })
+
+  const look = (slot: number, time: number, isCrowded: boolean): Effect.Effect<Seen, PlatformError> =>
+    Effect.gen(function* () {
+      const entry = Option.getOrUndefined(yield* read(slot))
+      if (entry === undefined) return { slot, entry, usedAt: undefined }
+      const isYoung = time - entry.at <= maxAgeMillis
+      return { slot, entry, usedAt: isYoung && !isCrowded ? entry.at : yield* logs.usedAt(entry) }
+    })
+
+  const someOf = (size: number, isCrowded: boolean): Effect.Effect<ReadonlyArray<number>> =>
+    size <= sample
+      ? Effect.succeed(Array.from({ length: size }, (_, slot) => slot))
+      : Effect.map(Effect.replicateEffect(Random.nextIntBetween(0, size), isCrowded ? sample : 1), Arr.dedupe)
+
+  /** Lets go of what is too old, and of what was not used for longest where there are too many. */
+  const makeRoom = (time: number) =>
+    Effect.gen(function* () {
+      const size = yield* end
+      const excess = size + 1 - maxLogs
+      const seen = yield* Effect.forEach(yield* someOf(size, excess > 0), (slot) => look(slot, time, excess > 0), {
+        concurrency: "unbounded"
+      })
+      const isOver = ({ usedAt }: Seen) => usedAt === undefined || time - usedAt > maxAgeMillis
+      const [live, over] = Arr.partition(seen, isOver)
+      const oldest = Arr.sortWith(live, ({ usedAt = 0 }) => usedAt, Order.number)
+        .filter(({ usedAt }) => usedAt !== Number.POSITIVE_INFINITY)
+        .slice(0, Math.max(0, excess - over.length))
+      // From the end, so that none is moved that is to go as well.
+      for (const { entry, slot } of Arr.sortWith([...over, ...oldest], ({ slot }) => -slot, Order.number)) {
+        if (entry === undefined || (yield* logs.forget(entry))) yield* vacate(slot)
+      }
+    })
+
+  const holds = (slot: number, { id, token }: Keys.Life) =>
+    Effect.map(
+      read(slot),
+      Option.exists((entry) => entry.id === id && entry.token === token)
+    )
+
+  return {
+    add: (entry) =>
+      Effect.gen(function* () {
+        yield* Effect.catchAll(makeRoom(entry.at), (error) =>
+          Effect.logWarning(`The journal could not let go of old logs: ${error.message}`)
+        )
+        const slot = yield* end
+        yield* texts.set(Keys.slot(slot), Keys.Entry.encode(entry))
+        size = slot + 1
+        return slot
+      }).pipe(turn.withPermits(1)),
+    holds,
+    drop: (slot, life) => Effect.whenEffect(vacate(slot), holds(slot, life)).pipe(turn.withPermits(1), Effect.asVoid)
+  }
+}

@@ -1,0 +1,77 @@
+/** What the log of a batch says of each operation, and which call of the present batch an operation belongs to. */
+import type * as Record from "./record.ts"
+
+/**
+ * `running`: an execution began, and nothing says how it ended. `failed`: the last execution failed, and none began
+ * after it. `landed`: it has its result.
+ */
+export type State =
+  | { readonly _tag: "running" }
+  | { readonly _tag: "failed"; readonly last: Record.AttemptFailed }
+  | { readonly _tag: "landed"; readonly result: Record.Landed }
+
+export interface Known {
+  readonly operation: Record.Operation
+  readonly attempts: number
+  readonly state: State
+}
+
+export interface Ledger {
+  /**
+   * What is known of an operation: of that very one, or else of one with the same tool and input under the id of a call
+   * that is not there any more, as when the model is asked for its turn again. What was taken is not given twice.
+   */
+  readonly claim: (operation: Record.Operation, isHere: (callId: string) => boolean) => Known | undefined
+}
+
+const running: State = { _tag: "running" }
+
+const read = (records: ReadonlyArray<Record.Record>): Map<string, Known> => {
+  const byKey = new Map<string, Known>()
+  const put = ({ callId, input, key, tool }: Record.Operation, attempts: number, state: State) => {
+    const known = byKey.get(key)
+    // What has its result keeps it.
+    if (known?.state._tag === "landed") return
+    const operation = { key, callId, tool, ...(input === undefined ? {} : { input }) }
+    byKey.set(key, { operation, attempts: Math.max(attempts, known?.attempts ?? 0), state })
+  }
+  for (const record of records) {
+    switch (record._tag) {
+      case "Started":
+        put(record, record.attempt, running)
+        break
+      case "AttemptFailed":
+        put(record, record.attempt, { _tag: "failed", last: record })
+        break
+      case "Landed":
+        put(record, record.attempts, { _tag: "landed", result: record })
+        break
+      default:
+    }
+  }
+  return byKey
+}
+
+const isSame = (one: Record.Operation, other: Record.Operation): boolean =>
+  one.tool === other.tool && one.input === other.input
+
+export const make = (records: ReadonlyArray<Record.Record>): Ledger => {
+  const left = read(records)
+  const take = (known: Known): Known => {
+    left.delete(known.operation.key)
+    return known
+  }
+  return {
+    claim: (operation, isHere) => {
+      if (left.size === 0) return undefined
+      const own = left.get(operation.key)
+      if (own !== undefined) return isSame(own.operation, operation) ? take(own) : undefined
+      // JSON cannot say what it was given, so nothing says that it is the same.
+      if (operation.input === undefined) return undefined
+      for (const known of left.values()) {
+        if (isSame(known.operation, operation) && !isHere(known.operation.callId)) return take(known)
+      }
+      return undefined
+    }
+  }
+}

@@ -1,0 +1,160 @@
+/** Around a call that is journaled: what is known of it answers it, and what it comes to is written down. */
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import type * as Tool from "../../Tool.ts"
+import * as ToolError from "../../ToolError.ts"
+import * as Failed from "../failed.ts"
+import type { Answer, Job } from "../job.ts"
+import * as Output from "../output.ts"
+import { type Entry, isAnswer } from "./entry.ts"
+import type { Known } from "./ledger.ts"
+import type * as Record from "./record.ts"
+
+type Settled = Effect.Effect<Answer, Failed.Failed>
+
+/** None where it does not fit the tool's schema (any more). */
+const errorFrom = (definition: Tool.Definition, encoded: unknown) =>
+  Effect.option(Schema.decodeUnknown(ToolError.schema(definition.failure))(encoded))
+
+const failureFrom = (
+  job: Job,
+  { error, fault }: { readonly error: unknown; readonly fault: Failed.Failed["fault"] },
+  otherwise: Settled
+): Settled =>
+  Effect.flatMap(errorFrom(job.definition, error), (found) =>
+    Option.isSome(found) ? Effect.fail({ error: found.value, fault }) : otherwise
+  )
+
+const answerFrom = (job: Job, outcome: Record.Landed["outcome"] & { _tag: "Success" }, otherwise: Settled): Settled =>
+  Effect.matchCauseEffect(Schema.decodeUnknown(job.definition.output)(outcome.encoded), {
+    onFailure: () => otherwise,
+    onSuccess: (output) =>
+      Effect.map(
+        outcome.replaces === undefined ? Effect.succeedNone : errorFrom(job.definition, outcome.replaces),
+        (replaces): Answer => ({
+          output,
+          encoded: outcome.encoded,
+          source: "journal",
+          ...(Option.isSome(replaces) ? { replaces: replaces.value } : {})
+        })
+      )
+  })
+
+const unknown = (job: Job): Settled => Effect.fail(Failed.of(new ToolError.OutcomeUnknown(), job.definition))
+
+/** What a handler says of a call that it may have carried out: its output, or none where it did not. */
+const reconciled = (job: Job, input: unknown, run: Settled): Settled => {
+  const { reconcile } = job.handler
+  if (reconcile === undefined) return unknown(job)
+  const call: Tool.Call = {
+    id: job.call.id,
+    attempt: job.progress.attempts,
+    idempotencyKey: job.idempotencyKey,
+    dependencies: job.dependencies,
+    progress: () => Effect.void
+  }
+  // The toolbox pairs a handler with its own definition, whose schema decoded this input.
+  return Effect.suspend(() => reconcile(input as never, call)).pipe(
+    Effect.disconnect,
+    Effect.timeoutFail({
+      duration: Duration.millis(job.policy.attemptMillis),
+      onTimeout: () => "it took too long"
+    }),
+    Effect.exit,
+    Effect.flatMap((exit): Settled => {
+      if (Exit.isFailure(exit)) {
+        return Effect.zipRight(
+          Effect.annotateLogs(Effect.logWarning("What became of a call could not be found out", exit.cause), {
+            tool: job.definition.name,
+            call: job.call.id
+          }),
+          unknown(job)
+        )
+      }
+      if (Option.isNone(exit.value)) return run
+      const output = exit.value.value
+      return Effect.matchEffect(Output.encode(job.definition, output), {
+        onFailure: () => unknown(job),
+        onSuccess: (encoded) => Effect.succeed<Answer>({ output, encoded, source: "journal" })
+      })
+    })
+  )
+}
+
+/** Whether a call may be executed again although an execution of it began that nobody knows the end of. */
+const mayRunAgain = ({ definition }: Job): boolean => definition.effects !== "write"
+
+const whenRunning = (job: Job, input: unknown, run: Settled): Settled =>
+  mayRunAgain(job) ? run : reconciled(job, input, run)
+
+const settled = (job: Job, input: unknown, { state }: Known, run: Settled): Settled => {
+  switch (state._tag) {
+    case "landed": {
+      const { outcome } = state.result
+      // Not trusted where it cannot be read as what the tool answers: the call counts as begun.
+      const otherwise = whenRunning(job, input, run)
+      return outcome._tag === "Success" ? answerFrom(job, outcome, otherwise) : failureFrom(job, outcome, otherwise)
+    }
+    case "failed":
+      return state.last.fault.tookEffect === "no" || mayRunAgain(job)
+        ? run
+        : failureFrom(job, state.last, whenRunning(job, input, run))
+    case "running":
+      return whenRunning(job, input, run)
+  }
+}
+
+const resultOf = (exit: Exit.Exit<Answer, Failed.Failed>): Answer | Failed.Failed | undefined =>
+  Exit.isSuccess(exit) ? exit.value : Option.getOrUndefined(Cause.failureOption(exit.cause))
+
+/** Not of a call of which nothing was executed, and not that nobody knows: that may still be found out. */
+const isWorthRecording = (job: Job, result: Answer | Failed.Failed): boolean =>
+  isAnswer(result) || (job.progress.attempts > 0 && result.fault.owner !== "run")
+
+/** Writes down what a call comes to before anybody is told. The result in hand is never lost by that. */
+export const landing = (job: Job, entry: Entry, run: Settled): Settled =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(Effect.exit(restore(run)), (exit) => {
+      const result = resultOf(exit)
+      if (result === undefined || !isWorthRecording(job, result)) return exit
+      job.progress.settled = result
+      return Effect.zipRight(Effect.ignore(entry.landed(job.progress.attempts, result)), exit)
+    })
+  )
+
+/** Whether all is said of it that ever will be. */
+const isFinal = (known: Known | undefined): boolean => known?.state._tag === "landed"
+
+export const around = (job: Job, input: unknown, run: Settled): Settled => {
+  const { entry } = job
+  if (entry === undefined) return run
+  const { known } = entry
+  if (known === undefined) return landing(job, entry, run)
+  job.progress.attempts = known.attempts
+  const answer = settled(job, input, known, run)
+  return isFinal(known) ? answer : landing(job, entry, answer)
+}
+
+/** Written down before an execution begins: of a write each, of other calls the first. */
+export const intend = (job: Job): Effect.Effect<void, Failed.Failed> => {
+  const { definition, entry, progress } = job
+  if (entry === undefined) return Effect.void
+  const isWrite = definition.effects === "write"
+  if (!isWrite && (progress.attempts > 0 || entry.known !== undefined)) return Effect.void
+  const stop = () =>
+    Effect.fail(progress.last ?? Failed.of(new ToolError.NotStarted({ reason: "journal" }), definition))
+  if (isWrite && entry.stopsWrites && !entry.isKnown) return stop()
+  return Effect.catchAll(entry.started(progress.attempts + 1), () =>
+    isWrite && entry.stopsWrites ? stop() : Effect.void
+  )
+}
+
+/** Written down when an execution of a write has failed: whether it may be tried again is decided from it. */
+export const attemptFailed = (job: Job, attempt: number, failed: Failed.Failed): Effect.Effect<void> =>
+  job.entry === undefined || job.definition.effects !== "write"
+    ? Effect.void
+    : Effect.ignore(job.entry.attemptFailed(attempt, failed))

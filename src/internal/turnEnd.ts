@@ -4,10 +4,10 @@ import type * as Model from "../services/Model.ts"
 
 export type Next = "run" | "send back" | "ask for more" | Stop
 
-export const textOf = (turn: Model.Turn): string =>
-  turn.content
-    .flatMap((block) => (block.type === "text" && typeof block["text"] === "string" ? block["text"] : []))
-    .join("")
+export const textIn = (content: ReadonlyArray<Model.Block>): string =>
+  content.flatMap((block) => (block.type === "text" && typeof block["text"] === "string" ? block["text"] : [])).join("")
+
+export const textOf = (turn: Model.Turn): string => textIn(turn.content)
 
 const isBlank = (block: Model.Block): boolean =>
   block.type === "text" && (typeof block["text"] !== "string" || block["text"].trim() === "")

@@ -6,21 +6,22 @@
  *
  * @since 0.1.0
  */
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
-import * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
+import type * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
 import type { BatchResult } from "../BatchResult.ts"
-import * as EarlyStart from "../internal/earlyStart.ts"
-import { nextStep, sendable, textOf, withoutCalls } from "../internal/turnEnd.ts"
-import { now } from "../policies/Timeout.ts"
-import * as Reference from "../Reference.ts"
-import * as Report from "../Report.ts"
+import * as AgentLoop from "../internal/agentLoop.ts"
+import * as Journaled from "../internal/journal/conversation.ts"
+import { textIn } from "../internal/turnEnd.ts"
 import type * as Tool from "../Tool.ts"
-import * as Toolbox from "../Toolbox.ts"
-import * as Model from "./Model.ts"
-import * as ToolRunner from "./ToolRunner.ts"
+import type * as Toolbox from "../Toolbox.ts"
+import * as Journal from "./Journal.ts"
+import type * as Model from "./Model.ts"
+import type * as ToolRunner from "./ToolRunner.ts"
 
 /**
  * The messages so far. Valid to send at any moment once the next user message is added.
@@ -78,16 +79,31 @@ export interface AgentResult<out Tools extends Tool.Tool = Tool.Tool> {
 }
 
 /**
+ * No conversation of that id can be gone on with: the journal holds none, or cannot be read.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class NoSuchConversation extends Schema.TaggedError<NoSuchConversation>("salvo/NoSuchConversation")(
+  "NoSuchConversation",
+  { id: Schema.String, reason: Schema.Literal("unknown", "unreadable") }
+) {
+  override get message() {
+    const why = this.reason === "unknown" ? "holds nothing of it" : "cannot be read"
+    return `Conversation ${JSON.stringify(this.id)} cannot be resumed: the journal ${why}`
+  }
+}
+
+/**
+ * What is the same whether a conversation begins or is resumed.
+ *
  * @since 0.1.0
  * @category models
  */
-export interface Options<Tools extends Tool.Tool> {
-  readonly prompt: string
+export interface LoopOptions<Tools extends Tool.Tool> {
   readonly toolbox: Toolbox.Toolbox<Tools>
   /** Goes before Salvo's own guidance on tool results. */
   readonly system?: string | undefined
-  /** Goes on with an earlier conversation, and can be read while the agent runs. Default: a new one. */
-  readonly conversation?: Conversation | undefined
   /** Default: 20. */
   readonly maxTurns?: number | undefined
   /** For one reply. A reply that is cut off while calling tools is asked again with twice as much. Default: 4,096. */
@@ -118,18 +134,30 @@ export interface Options<Tools extends Tool.Tool> {
   readonly onExchange?: ((exchange: Exchange<Tools>) => Effect.Effect<void>) | undefined
 }
 
-const retryAfterCap = Duration.seconds(60)
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options<Tools extends Tool.Tool> extends LoopOptions<Tools> {
+  readonly prompt: string
+  /** Goes on with an earlier conversation, and can be read while the agent runs. Default: a new one. */
+  readonly conversation?: Conversation | undefined
+  /**
+   * Names the conversation in the `Journal` of the environment, if there is one: every message is written down, and
+   * every call under its turn, so that `resume` goes on where a process has died. With an id that is known already, the
+   * prompt goes on with that conversation. Default: nothing is written down.
+   */
+  readonly id?: string | undefined
+}
 
-const defaultRetry: Schedule.Schedule<unknown, Model.ModelError> = Schedule.exponential("500 millis").pipe(
-  Schedule.jittered,
-  Schedule.intersect(Schedule.recurs(3)),
-  Schedule.intersect(Schedule.identity<Model.ModelError>()),
-  Schedule.modifyDelay(([_, { retryAfter }], delay) =>
-    retryAfter === undefined ? delay : Duration.max(delay, Duration.min(retryAfter, retryAfterCap))
-  )
-)
+/** The text that the model ended with. */
+const lastWords = (messages: ReadonlyArray<Model.Message>): string => {
+  const content = messages.findLast(({ role }) => role === "assistant")?.content ?? ""
+  return typeof content === "string" ? content : textIn(content)
+}
 
-const ended = (stop: Stop): boolean => stop === "end_turn" || stop === "max_tokens"
+const opened = (journal: Journal.Journal["Type"], id: string) =>
+  Effect.map(journal.open(Journaled.logOf(id)), (log) => ({ log, conversation: Journaled.make(id, log, journal) }))
 
 /**
  * Runs the loop. Fails only if the model cannot be had; the conversation then holds all that was done.
@@ -137,136 +165,56 @@ const ended = (stop: Stop): boolean => stop === "end_turn" || stop === "max_toke
  * @since 0.1.0
  * @category running
  */
-export const run = <Tools extends Tool.Tool>(
-  options: Options<Tools>
-): Effect.Effect<
+export const run = <Tools extends Tool.Tool>({
+  conversation,
+  id,
+  prompt,
+  ...options
+}: Options<Tools>): Effect.Effect<
   AgentResult<Tools>,
   Model.ModelError,
   Model.Model | ToolRunner.ToolRunner | Tool.Requirements<Tools>
-> => Effect.scopedWith((scope) => inScope(options, scope))
-
-/** `scope` is that of the calls, should the loop end in the middle of them. */
-const inScope = <Tools extends Tool.Tool>(options: Options<Tools>, scope: Scope.Scope) =>
-  Effect.gen(function* () {
-    const { prompt, toolbox } = options
-    const history = options.conversation ?? (yield* conversation())
-    const deadline = (yield* now) + Duration.toMillis(options.timeout ?? "10 minutes")
-    const grammar = yield* Reference.Syntax
-    const guidance = Report.guidance(toolbox, grammar)
-    const system = options.system === undefined ? guidance : `${options.system}\n\n${guidance}`
-    const allTools = Toolbox.describe(toolbox, grammar)
-    const maxTurns = options.maxTurns ?? 20
-    const exchanges: Array<Exchange<Tools>> = []
-    let maxTokens = options.maxTokens ?? 4096
-    let usage = { inputTokens: 0, outputTokens: 0 }
-    let answer = ""
-
-    const append = (...messages: ReadonlyArray<Model.Message>) => Ref.update(history, (all) => [...all, ...messages])
-
-    const answered = (turn: Model.Turn, batch: BatchResult) =>
-      append({ role: "assistant", content: sendable(turn) }, { role: "user", content: Report.toolResults(batch) })
-
-    /** A conversation with calls in it has to be sent with some tools. */
-    const offered = Effect.gen(function* () {
-      if (options.withholdOpen !== true) return allTools
-      const unavailable = yield* ToolRunner.unavailable(toolbox)
-      const tools = allTools.filter(({ name }) => !unavailable.has(name))
-      return tools.length === 0 ? allTools : tools
+> =>
+  Effect.scopedWith((scope) =>
+    Effect.gen(function* () {
+      const journal = yield* Effect.serviceOption(Journal.Journal)
+      const log =
+        id === undefined || Option.isNone(journal)
+          ? undefined
+          : (yield* Scope.extend(opened(journal.value, id), scope)).conversation
+      return yield* AgentLoop.run(options, { prompt, conversation, log }, scope)
     })
+  )
 
-    const early = yield* EarlyStart.make({
-      toolbox,
-      enabled: options.earlyStart ?? true,
-      runOptions: Effect.map(now, (time) => ({
-        timeout: Duration.millis(deadline - time),
-        concurrency: options.concurrency
-      })),
-      scope
-    })
-
-    const askOnce = (request: Model.TurnRequest) =>
-      Effect.suspend(() => {
-        const calls = early.listen(request.messages)
-        const onEvent = (event: Model.TurnEvent) =>
-          Effect.zipRight(calls.hear(event), options.onEvent?.(event) ?? Effect.void)
-        return Model.turn(request, onEvent).pipe(
-          Effect.map((turn) => ({ turn: calls.named(turn), calls })),
-          Effect.onError(() => calls.drop)
-        )
-      })
-
-    const ask = Effect.gen(function* () {
-      const messages = yield* Ref.get(history)
-      const tools = yield* offered
-      return yield* Effect.retry(askOnce({ system, messages, tools, maxTokens }), {
-        schedule: options.modelRetry ?? defaultRetry,
-        while: (error) => error.retryable
-      })
-    })
-
-    const exchange = (turn: Model.Turn, batch: BatchResult<Tools> | undefined) => {
-      const made = { turn, batch }
-      exchanges.push(made)
-      return options.onExchange?.(made) ?? Effect.void
-    }
-
-    // Once the batch has ended nothing comes between its results and the conversation.
-    const runCalls = (turn: Model.Turn, calls: EarlyStart.Listener<Tools>) =>
-      Effect.uninterruptibleMask((restore) =>
-        Effect.gen(function* () {
-          const batch = yield* calls.run(turn, restore, (batch) =>
-            Effect.zipRight(answered(turn, batch), exchange(turn, batch))
-          )
-          yield* answered(turn, batch)
-          yield* restore(exchange(turn, batch))
-        })
+/**
+ * Goes on with a conversation that was begun with this `id`, after its process has died as a rule. The calls of a turn
+ * that was not answered are: those that had finished from the journal, `read` and `idempotent` ones by running them
+ * again, a `write` that was running as its handler can tell, or with `OutcomeUnknown`. Then the loop goes on. A
+ * conversation that had ended gives its end again. One process at a time may work on a conversation.
+ *
+ * @since 0.1.0
+ * @category running
+ */
+export const resume = <Tools extends Tool.Tool>(
+  id: string,
+  options: LoopOptions<Tools>
+): Effect.Effect<
+  AgentResult<Tools>,
+  Model.ModelError | NoSuchConversation,
+  Model.Model | ToolRunner.ToolRunner | Journal.Journal | Tool.Requirements<Tools>
+> =>
+  Effect.scopedWith((scope) =>
+    Effect.gen(function* () {
+      const { conversation, log } = yield* Scope.extend(
+        Effect.flatMap(Journal.Journal, (journal) => opened(journal, id)),
+        scope
       )
-
-    const loop = Effect.gen(function* () {
-      for (let turns = 0; turns < maxTurns; turns++) {
-        const left = Duration.millis(deadline - (yield* now))
-        if (Duration.toMillis(left) <= 0) return "out_of_time"
-        if (usage.inputTokens + usage.outputTokens >= (options.tokenBudget ?? Number.POSITIVE_INFINITY)) {
-          return "out_of_tokens"
-        }
-        const asked = yield* Effect.timeoutOption(ask, left)
-        if (asked._tag === "None") return "out_of_time"
-        const { calls, turn } = asked.value
-        usage = {
-          inputTokens: usage.inputTokens + turn.usage.inputTokens,
-          outputTokens: usage.outputTokens + turn.usage.outputTokens
-        }
-        const next = nextStep(turn)
-        if (next !== "run") yield* calls.drop
-        switch (next) {
-          case "run":
-            answer = textOf(turn)
-            yield* runCalls(turn, calls)
-            break
-          case "send back":
-            yield* append({ role: "assistant", content: sendable(turn) })
-            yield* exchange(turn, undefined)
-            break
-          case "ask for more":
-            // The last call may be cut in the middle, so none is run and the turn is dropped.
-            yield* exchange(turn, undefined)
-            if (maxTokens * 2 > (options.maxTokensLimit ?? 16_384)) return "max_tokens"
-            maxTokens *= 2
-            break
-          default: {
-            yield* exchange(turn, undefined)
-            const content = withoutCalls(turn)
-            if (ended(next) && content.length > 0) yield* append({ role: "assistant", content })
-            if (ended(next)) answer = textOf(turn)
-            return next
-          }
-        }
-        if (next !== "ask for more") early.forget()
+      if (!log.isKnown) return yield* new NoSuchConversation({ id, reason: "unreadable" })
+      const { ended, messages, usage } = conversation.known
+      if (messages.length === 0) return yield* new NoSuchConversation({ id, reason: "unknown" })
+      if (ended !== undefined) {
+        return { stop: ended, answer: lastWords(messages), exchanges: [], messages, usage } satisfies AgentResult<Tools>
       }
-      return "out_of_turns"
+      return yield* AgentLoop.run(options, { prompt: undefined, conversation: undefined, log: conversation }, scope)
     })
-
-    yield* append({ role: "user", content: prompt })
-    const stop: Stop = yield* loop
-    return { stop, answer, exchanges, messages: yield* Ref.get(history), usage }
-  })
+  )

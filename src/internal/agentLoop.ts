@@ -1,0 +1,208 @@
+/** The agent loop: model turn -> batch -> report -> model turn. */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Ref from "effect/Ref"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import type { BatchResult } from "../BatchResult.ts"
+import { now } from "../policies/Timeout.ts"
+import * as Reference from "../Reference.ts"
+import * as Report from "../Report.ts"
+import type { Conversation, Exchange, LoopOptions, Stop } from "../services/Agent.ts"
+import * as Model from "../services/Model.ts"
+import * as ToolRunner from "../services/ToolRunner.ts"
+import type * as Tool from "../Tool.ts"
+import * as Toolbox from "../Toolbox.ts"
+import * as EarlyStart from "./earlyStart.ts"
+import type * as Journaled from "./journal/conversation.ts"
+import * as Telemetry from "./telemetry.ts"
+import { nextStep, sendable, textOf, withoutCalls } from "./turnEnd.ts"
+
+/** How the loop begins: with a prompt, or where the conversation ended. */
+export interface Begin {
+  readonly prompt: string | undefined
+  readonly conversation: Conversation | undefined
+  readonly log: Journaled.Conversation | undefined
+}
+
+const retryAfterCap = Duration.seconds(60)
+
+const defaultRetry: Schedule.Schedule<unknown, Model.ModelError> = Schedule.exponential("500 millis").pipe(
+  Schedule.jittered,
+  Schedule.intersect(Schedule.recurs(3)),
+  Schedule.intersect(Schedule.identity<Model.ModelError>()),
+  Schedule.modifyDelay(([_, { retryAfter }], delay) =>
+    retryAfter === undefined ? delay : Duration.max(delay, Duration.min(retryAfter, retryAfterCap))
+  )
+)
+
+const ended = (stop: Stop): boolean => stop === "end_turn" || stop === "max_tokens"
+
+const ranOut = (stop: Stop): boolean => stop === "out_of_turns" || stop === "out_of_time" || stop === "out_of_tokens"
+
+/** `scope` is that of the calls, should the loop end in the middle of them. */
+export const run = <Tools extends Tool.Tool>(options: LoopOptions<Tools>, begin: Begin, scope: Scope.Scope) =>
+  Telemetry.span(loop(options, begin, scope), "invoke_agent", { "gen_ai.operation.name": "invoke_agent" })
+
+const loop = <Tools extends Tool.Tool>(
+  options: LoopOptions<Tools>,
+  { conversation: given, log, prompt }: Begin,
+  scope: Scope.Scope
+) =>
+  Effect.gen(function* () {
+    const { toolbox } = options
+    const known = log?.known
+    const history = given ?? (yield* Ref.make(known?.messages ?? []))
+    const deadline = (yield* now) + Duration.toMillis(options.timeout ?? "10 minutes")
+    const grammar = yield* Reference.Syntax
+    const guidance = Report.guidance(toolbox, grammar)
+    const system = options.system === undefined ? guidance : `${options.system}\n\n${guidance}`
+    const allTools = Toolbox.describe(toolbox, grammar)
+    const maxTurns = options.maxTurns ?? 20
+    const exchanges: Array<Exchange<Tools>> = []
+    let maxTokens = options.maxTokens ?? 4096
+    let usage = known?.usage ?? { inputTokens: 0, outputTokens: 0 }
+    let answer = ""
+
+    /** Written down first: what is in the conversation is never lost. */
+    const append = (messages: ReadonlyArray<Model.Message>, turn?: Model.Turn) =>
+      Effect.zipRight(
+        log?.said(messages, turn?.usage) ?? Effect.void,
+        Ref.update(history, (all) => [...all, ...messages])
+      )
+
+    const answered = (turn: Model.Turn, batch: BatchResult) =>
+      append(
+        [
+          { role: "assistant", content: sendable(turn) },
+          { role: "user", content: Report.toolResults(batch) }
+        ],
+        turn
+      )
+
+    /** A conversation with calls in it has to be sent with some tools. */
+    const offered = Effect.gen(function* () {
+      if (options.withholdOpen !== true) return allTools
+      const unavailable = yield* ToolRunner.unavailable(toolbox)
+      const tools = allTools.filter(({ name }) => !unavailable.has(name))
+      return tools.length === 0 ? allTools : tools
+    })
+
+    const early = yield* EarlyStart.make({
+      toolbox,
+      enabled: options.earlyStart ?? true,
+      runOptions: Effect.map(now, (time) => ({
+        timeout: Duration.millis(deadline - time),
+        concurrency: options.concurrency,
+        id: log?.batchId()
+      })),
+      scope
+    })
+
+    const askOnce = (request: Model.TurnRequest) =>
+      Effect.suspend(() => {
+        const calls = early.listen(request.messages)
+        const onEvent = (event: Model.TurnEvent) =>
+          Effect.zipRight(calls.hear(event), options.onEvent?.(event) ?? Effect.void)
+        const asked = Telemetry.span(
+          Model.turn(request, onEvent),
+          "chat",
+          {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.request.max_tokens": request.maxTokens
+          },
+          "client"
+        )
+        return asked.pipe(
+          Effect.map((turn) => ({ turn: calls.named(turn), calls })),
+          Effect.onError(() => calls.drop)
+        )
+      })
+
+    const ask = Effect.gen(function* () {
+      const messages = yield* Ref.get(history)
+      const tools = yield* offered
+      return yield* Effect.retry(askOnce({ system, messages, tools, maxTokens }), {
+        schedule: options.modelRetry ?? defaultRetry,
+        while: (error) => error.retryable
+      })
+    })
+
+    const exchange = (turn: Model.Turn, batch: BatchResult<Tools> | undefined) => {
+      const made = { turn, batch }
+      exchanges.push(made)
+      return options.onExchange?.(made) ?? Effect.void
+    }
+
+    // Once the batch has ended nothing comes between its results and the conversation.
+    const runCalls = (turn: Model.Turn, calls: EarlyStart.Listener<Tools>) => {
+      answer = textOf(turn)
+      return Effect.uninterruptibleMask((restore) =>
+        Effect.gen(function* () {
+          const batch = yield* calls.run(turn, restore, (batch) =>
+            Effect.zipRight(answered(turn, batch), exchange(turn, batch))
+          )
+          yield* answered(turn, batch)
+          yield* restore(exchange(turn, batch))
+        })
+      )
+    }
+
+    const spend = (turn: Model.Turn) => {
+      usage = {
+        inputTokens: usage.inputTokens + turn.usage.inputTokens,
+        outputTokens: usage.outputTokens + turn.usage.outputTokens
+      }
+    }
+
+    const turns = Effect.gen(function* () {
+      for (let turns = known?.turns ?? 0; turns < maxTurns; turns++) {
+        const left = Duration.millis(deadline - (yield* now))
+        if (Duration.toMillis(left) <= 0) return "out_of_time"
+        if (usage.inputTokens + usage.outputTokens >= (options.tokenBudget ?? Number.POSITIVE_INFINITY)) {
+          return "out_of_tokens"
+        }
+        const asked = yield* Effect.timeoutOption(ask, left)
+        if (asked._tag === "None") return "out_of_time"
+        const { calls, turn } = asked.value
+        spend(turn)
+        const next = nextStep(turn)
+        if (next !== "run") yield* calls.drop
+        switch (next) {
+          case "run":
+            yield* log?.received(turn) ?? Effect.void
+            yield* runCalls(turn, calls)
+            break
+          case "send back":
+            yield* append([{ role: "assistant", content: sendable(turn) }], turn)
+            yield* exchange(turn, undefined)
+            break
+          case "ask for more":
+            // The last call may be cut in the middle, so none is run and the turn is dropped.
+            yield* exchange(turn, undefined)
+            if (maxTokens * 2 > (options.maxTokensLimit ?? 16_384)) return "max_tokens"
+            maxTokens *= 2
+            break
+          default: {
+            yield* exchange(turn, undefined)
+            const content = withoutCalls(turn)
+            if (ended(next) && content.length > 0) yield* append([{ role: "assistant", content }], turn)
+            if (ended(next)) answer = textOf(turn)
+            return next
+          }
+        }
+        if (next !== "ask for more") early.forget()
+      }
+      return "out_of_turns"
+    })
+
+    if (known?.open !== undefined) {
+      spend(known.open)
+      yield* runCalls(known.open, early.listen(known.messages))
+    }
+    if (prompt !== undefined) yield* append([{ role: "user", content: prompt }])
+    const stop: Stop = yield* turns
+    // What ran out may be given more of.
+    if (log !== undefined && !ranOut(stop)) yield* log.ended(stop)
+    return { stop, answer, exchanges, messages: yield* Ref.get(history), usage }
+  })

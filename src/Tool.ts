@@ -18,7 +18,8 @@ import type * as Scope from "effect/Scope"
 import type * as Types from "effect/Types"
 import type * as Fault from "./Fault.ts"
 import { inputSchema, type JsonSchema } from "./internal/jsonSchema.ts"
-import { checkBasics, common, isEither, providing, symbol, toIssues, variance } from "./internal/toolBasics.ts"
+import { provide } from "./internal/provided.ts"
+import { checkBasics, common, isEither, symbol, toIssues, variance } from "./internal/toolBasics.ts"
 import type { Issue } from "./ToolError.ts"
 import type * as Policy from "./policies/Policy.ts"
 
@@ -159,7 +160,9 @@ export interface Definition<out Name extends string = string> {
     input: object
   ) => Either.Either<unknown, ReadonlyArray<Issue>> | Effect.Effect<unknown, ReadonlyArray<Issue>>
   /** From what the handler answered to a JSON value. */
-  readonly encode: (output: unknown) => Effect.Effect<unknown, ReadonlyArray<Issue>>
+  readonly encode: (
+    output: unknown
+  ) => Either.Either<unknown, ReadonlyArray<Issue>> | Effect.Effect<unknown, ReadonlyArray<Issue>>
   /** The fault of a typed failure; none where the tool does not say. */
   readonly classify: (failure: unknown) => Fault.Fault | undefined
   /** What the model reads of a typed failure; none where the tool does not say. */
@@ -367,7 +370,12 @@ export const Service =
         // Most schemas decode at once; keeping their Either saves the runner a wait.
         return isEither(decoded) ? Either.mapLeft(decoded, toIssues) : Effect.mapError(decoded, toIssues)
       },
-      encode: (output) => Effect.mapError(encode(output), toIssues),
+      encode: (output) => {
+        const encoded:
+          | Effect.Effect<OutputEncoded, ParseResult.ParseIssue>
+          | Either.Either<OutputEncoded, ParseResult.ParseIssue> = encode(output)
+        return isEither(encoded) ? Either.mapLeft(encoded, toIssues) : Effect.mapError(encoded, toIssues)
+      },
       classify: (failure) => options.classify?.(failure as Failure),
       describe: (failure) => options.describe?.(failure as Failure)
     }
@@ -376,14 +384,7 @@ export const Service =
       Layer.flatMap(Layer.context<R2>(), (context) =>
         Layer.scoped(
           tag,
-          Effect.map(make, (handler): Handler<Input, Output, Failure> => {
-            const { reconcile } = handler
-            const provide = providing(context)
-            const provided: Handler<Input, Output, Failure> = (input, call) => provide(handler(input, call))
-            return reconcile === undefined
-              ? provided
-              : withReconcile(provided, (input, call) => provide(reconcile(input, call)))
-          })
+          Effect.map(make, (handler) => provide(handler, context))
         )
       )
     return Object.assign(tag, {

@@ -147,6 +147,8 @@ export const make = (options: Options): Model.Model["Type"] => {
     )
 
   return {
+    provider: "anthropic",
+    model,
     streamTurn: (request) =>
       events(request).pipe(
         Stream.timeoutFail(() => idle(limit), limit),

@@ -40,9 +40,46 @@ const ended = (stop: Stop): boolean => stop === "end_turn" || stop === "max_toke
 
 const ranOut = (stop: Stop): boolean => stop === "out_of_turns" || stop === "out_of_time" || stop === "out_of_tokens"
 
+/** The tokens of earlier processes are not this run's. */
+const spentHere = (usage: Model.Turn["usage"], { log }: Begin): Model.Turn["usage"] => {
+  const before = [log?.known.usage, log?.known.open?.usage]
+  return {
+    inputTokens: before.reduce((left, spent) => left - (spent?.inputTokens ?? 0), usage.inputTokens),
+    outputTokens: before.reduce((left, spent) => left - (spent?.outputTokens ?? 0), usage.outputTokens)
+  }
+}
+
 /** `scope` is that of the calls, should the loop end in the middle of them. */
 export const run = <Tools extends Tool.Tool>(options: LoopOptions<Tools>, begin: Begin, scope: Scope.Scope) =>
-  Telemetry.span(loop(options, begin, scope), "invoke_agent", { "gen_ai.operation.name": "invoke_agent" })
+  Effect.flatMap(Model.Model, (model) =>
+    Telemetry.span(loop(options, begin, scope), {
+      name: "invoke_agent",
+      kind: "internal",
+      attributes: { "gen_ai.operation.name": "invoke_agent", ...Telemetry.ofModel(model) },
+      onSuccess: ({ stop, usage }) => ({ "salvo.stop": stop, ...Telemetry.ofUsage(spentHere(usage, begin)) }),
+      errorType: ({ reason }: Model.ModelError) => reason
+    })
+  )
+
+/** One request to the model, answered to its end. */
+const chat = (request: Model.TurnRequest, onEvent: (event: Model.TurnEvent) => Effect.Effect<void>) =>
+  Effect.flatMap(Model.Model, (model) =>
+    Telemetry.span(Model.turn(request, onEvent), {
+      name: model.model === undefined ? "chat" : `chat ${model.model}`,
+      kind: "client",
+      attributes: {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.request.max_tokens": request.maxTokens,
+        "gen_ai.request.stream": true,
+        ...Telemetry.ofModel(model)
+      },
+      onSuccess: ({ stopReason, usage }) => ({
+        "gen_ai.response.finish_reasons": stopReason === null ? undefined : [stopReason],
+        ...Telemetry.ofUsage(usage)
+      }),
+      errorType: ({ reason }) => reason
+    })
+  )
 
 const loop = <Tools extends Tool.Tool>(
   options: LoopOptions<Tools>,
@@ -104,16 +141,7 @@ const loop = <Tools extends Tool.Tool>(
         const calls = early.listen(request.messages)
         const onEvent = (event: Model.TurnEvent) =>
           Effect.zipRight(calls.hear(event), options.onEvent?.(event) ?? Effect.void)
-        const asked = Telemetry.span(
-          Model.turn(request, onEvent),
-          "chat",
-          {
-            "gen_ai.operation.name": "chat",
-            "gen_ai.request.max_tokens": request.maxTokens
-          },
-          "client"
-        )
-        return asked.pipe(
+        return chat(request, onEvent).pipe(
           Effect.map((turn) => ({ turn: calls.named(turn), calls })),
           Effect.onError(() => calls.drop)
         )

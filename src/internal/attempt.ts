@@ -1,12 +1,14 @@
 /** The handler's own part of an attempt: run it within its time, encode what it answers. */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Timeout from "../policies/Timeout.ts"
 import type * as Tool from "../Tool.ts"
+import type { Issue } from "../ToolError.ts"
 import * as Failed from "./failed.ts"
 import { type Answer, type Deadline, type Job, type Restore, tell } from "./job.ts"
 import * as Recall from "./journal/recall.ts"
@@ -27,15 +29,16 @@ export const work = (
   call: Tool.Call,
   source: Answer["source"]
 ): Effect.Effect<Answer, Failed.Failed> =>
-  Effect.suspend(() => {
-    // The toolbox pairs a handler with its own definition, whose schema decoded this input.
-    const effect = handler(input as never, call)
-    return isEffect(effect) ? effect : notAnEffect(definition.name, effect)
-  }).pipe(
-    Effect.matchCauseEffect({
+  Effect.matchCauseEffect(
+    Effect.suspend(() => {
+      // The toolbox pairs a handler with its own definition, whose schema decoded this input.
+      const effect = handler(input as never, call)
+      return isEffect(effect) ? effect : notAnEffect(definition.name, effect)
+    }),
+    {
       onFailure: (cause) => Effect.flatMap(Failed.fromCause(definition, cause), Effect.fail),
       onSuccess: (output) => answer(definition, output, source)
-    })
+    }
   )
 
 /** Encodes an output. */
@@ -43,11 +46,18 @@ export const answer = (
   definition: Tool.Definition,
   output: unknown,
   source: Answer["source"]
-): Effect.Effect<Answer, Failed.Failed> =>
-  Effect.matchEffect(Output.encode(definition, output), {
-    onFailure: (issues) => Effect.flatMap(Failed.invalidOutput(definition, issues), Effect.fail),
-    onSuccess: (encoded) => Effect.succeed<Answer>({ output, encoded, source })
-  })
+): Effect.Effect<Answer, Failed.Failed> => {
+  const refused = (issues: ReadonlyArray<Issue>) =>
+    Effect.flatMap(Failed.invalidOutput(definition, issues), Effect.fail)
+  const encoded = Output.encode(definition, output)
+  if (!Either.isEither(encoded)) {
+    return Effect.matchEffect(encoded, {
+      onFailure: refused,
+      onSuccess: (encoded) => Effect.succeed<Answer>({ output, encoded, source })
+    })
+  }
+  return Either.isLeft(encoded) ? refused(encoded.left) : Effect.succeed({ output, encoded: encoded.right, source })
+}
 
 const leakedCounter = Metric.counter("salvo_leaked_handlers_total", {
   description: "Handlers that did not stop in time after they were interrupted",
@@ -72,17 +82,20 @@ export const leaked =
     )
   }
 
+const isOutcome = (exit: Exit.Exit<Answer, Failed.Failed>): boolean =>
+  Exit.isSuccess(exit) || Cause.isFailType(exit.cause)
+
 /** A handler's fiber that ends without an answer was killed from inside: its finalizers died, or it stopped itself. */
 const fromExit = (job: Job, exit: Exit.Exit<Answer, Failed.Failed>): Effect.Effect<Answer, Failed.Failed> =>
-  Exit.isSuccess(exit) || Cause.isFailType(exit.cause)
+  Exit.isSuccess(exit) || isOutcome(exit)
     ? exit
     : Effect.flatMap(Failed.fromCause(job.definition, exit.cause), Effect.fail)
 
 /** What becomes of one execution besides its answer. */
 export interface Execution {
   readonly source: "executed" | "hedge"
-  /** Run when the handler has really ended, however late. */
-  readonly onEnd: Effect.Effect<void>
+  /** Run when the handler has really ended, however late; missing where there is nothing to do. */
+  readonly onEnd: Effect.Effect<void> | undefined
   /** Told how the execution ended for the caller, and after how many milliseconds. */
   readonly onExit: (exit: Exit.Exit<Answer, Failed.Failed>, millis: number) => Effect.Effect<void>
 }
@@ -96,25 +109,41 @@ interface Begun {
   readonly work: Effect.Effect<Answer, Failed.Failed>
 }
 
+/** What a handler is told. */
+class CallOf implements Tool.Call {
+  readonly id: string
+  readonly attempt: number
+  readonly dependencies: ReadonlyMap<string, unknown>
+  readonly progress: Tool.Call["progress"]
+  /** When it last gave a sign of life. */
+  lastSign: number
+  readonly #job: Job
+
+  constructor(job: Job, attempt: number, startedAt: number) {
+    this.id = job.call.id
+    this.attempt = attempt
+    this.dependencies = job.dependencies
+    this.lastSign = startedAt
+    this.#job = job
+    this.progress = (note) =>
+      Effect.suspend(() => {
+        this.lastSign = job.shared.time()
+        return tell(job, { _tag: "Progress", attempt, note })
+      })
+  }
+
+  /** Worked out only for those who read it. */
+  get idempotencyKey(): string {
+    return this.#job.idempotencyKey
+  }
+}
+
 const begin = (job: Job, input: unknown, deadline: Deadline, source: Execution["source"]): Begun => {
   const { metrics, policy, progress, shared } = job
   const startedAt = shared.time()
   const left = deadline.at - startedAt
   const number = ++progress.attempts
-  let lastSign = startedAt
-  const call: Tool.Call = {
-    id: job.call.id,
-    attempt: number,
-    get idempotencyKey() {
-      return job.idempotencyKey
-    },
-    dependencies: job.dependencies,
-    progress: (note) =>
-      Effect.suspend(() => {
-        lastSign = shared.time()
-        return tell(job, { _tag: "Progress", attempt: number, note })
-      })
-  }
+  const call = new CallOf(job, number, startedAt)
   metrics.attempted()
   if (number === 1) metrics.queued(startedAt - (progress.startedAt ?? startedAt))
   const handled = work(job, input, call, source)
@@ -126,7 +155,7 @@ const begin = (job: Job, input: unknown, deadline: Deadline, source: Execution["
       kind: policy.attemptMillis <= left ? "attempt" : deadline.kind,
       idleMillis: policy.idleMillis,
       graceMillis: policy.graceMillis,
-      lastSign: () => lastSign
+      lastSign: () => call.lastSign
     },
     work: job.span === undefined ? handled : Telemetry.attempt(handled, job.span, number, source)
   }
@@ -188,14 +217,14 @@ const here = (
       shared.fork(Effect.ignore(leave(Exit.interrupt(FiberId.none))))
     }
     return Effect.flatMap(Effect.exit(restore(begun.work)), (exit) => {
-      if (isLeft) return Effect.zipRight(onEnd, Effect.interrupt)
+      if (isLeft) return Effect.zipRight(onEnd ?? Effect.void, Effect.interrupt)
       stop()
       progress.abandon = undefined
       progress.running.delete(fiber)
-      return Effect.zipRight(
-        onEnd,
-        Effect.flatMap(Effect.exit(fromExit(job, exit)), (exit) => ended(job, begun, onExit, exit))
-      )
+      const known = isOutcome(exit)
+        ? ended(job, begun, onExit, exit)
+        : Effect.flatMap(Effect.exit(fromExit(job, exit)), (exit) => ended(job, begun, onExit, exit))
+      return onEnd === undefined ? known : Effect.zipRight(onEnd, known)
     })
   })
 
@@ -210,7 +239,7 @@ const apart = (
   const hooks: Timeout.Hooks<Answer, Failed.Failed> = {
     onStart: (fiber) => progress.running.add(fiber),
     onDone: (fiber) => progress.running.delete(fiber),
-    onEnd,
+    onEnd: onEnd ?? Effect.void,
     onLeak: leaked(job)
   }
   return Timeout.execute(begun.work, begun.limits, hooks, restore).pipe(

@@ -65,8 +65,9 @@ const stillHolding = (job: Job, run: Effect.Effect<Answer, Failed.Failed>): Effe
 type GoOn = (rest: Effect.Effect<Answer, Failed.Failed>) => void
 
 /** `goOn` starts a fiber in which the call goes on; missing where the fiber that runs this is not the call's own. */
-const settle = (job: Job, deadline: Deadline, goOn: GoOn | undefined): Effect.Effect<Answer, Failed.Failed> =>
-  Effect.flatMap(decoded(job, deadline), (input) => {
+const settle = (job: Job, deadline: Deadline, goOn: GoOn | undefined): Effect.Effect<Answer, Failed.Failed> => {
+  const given = job.input
+  const go = (input: unknown) => {
     // A hedge runs beside the first attempt, so that has to be in a fiber of its own.
     if (goOn !== undefined && job.guards.hedge === undefined) {
       job.goOn = (first) => {
@@ -75,7 +76,9 @@ const settle = (job: Job, deadline: Deadline, goOn: GoOn | undefined): Effect.Ef
       }
     }
     return holding(job, input, deadline, Recall.around(job, input, Policy.protect(job, input, deadline)))
-  })
+  }
+  return Either.isEither(given) && Either.isRight(given) ? go(given.right) : Effect.flatMap(decoded(job, deadline), go)
+}
 
 const deadlineOf = (job: Job, startedAt: number): Deadline => {
   const total = startedAt + job.policy.totalMillis
@@ -118,23 +121,25 @@ const completed = (job: Job, settled: Effect.Effect<Answer, Failed.Failed>): Eff
   })
 
 /**
- * Ready to landed, in a fiber of the call's own. Never fails; its only other end is an interruption: of the whole batch,
+ * Ready to landed, in a fiber of the call's own that is begun at once. Never fails; its only other end is an interruption: of the whole batch,
  * or because a handler keeps the fiber beyond its time, in which case `goOn` was given what is left to do.
  */
 export const run = (
   job: Job,
   goOn: (rest: Effect.Effect<ToolResult.ToolResult>) => void
-): Effect.Effect<ToolResult.ToolResult> =>
-  Effect.suspend(() => {
-    const { call, definition, shared } = job
+): Effect.Effect<ToolResult.ToolResult> => {
+  const { call, definition, shared } = job
+  const started = () => {
     const deadline = deadlineOf(job, begin(job))
-    const all = completed(
+    return completed(
       job,
       settle(job, deadline, (rest) => goOn(completed(job, rest)))
     )
-    if (!shared.telemetry.isTraced) return all
-    return Effect.flatMap(Telemetry.begun(call, definition, shared.telemetry), (span) => {
-      job.span = span
-      return all
-    })
-  })
+  }
+  return shared.telemetry.isTraced
+    ? Effect.flatMap(Telemetry.begun(call, definition, shared.telemetry), (span) => {
+        job.span = span
+        return started()
+      })
+    : started()
+}

@@ -25,31 +25,66 @@ interface Flight {
 }
 
 export interface Flights {
-  /** What call `i` has to do: lead, follow, or take the result that is already there. */
-  readonly join: (key: string, i: number) => "lead" | "follow" | ToolResult.ToolResult
-  readonly leaderOf: (key: string) => number | undefined
+  /**
+   * What call `i` has to do: lead, follow, or take the result that is already there. Only calls of one `bucket` can be
+   * the same; `keyOf` tells which of them are, and is asked where there are several.
+   */
+  readonly join: (
+    bucket: number,
+    i: number,
+    keyOf: (i: number) => string | undefined
+  ) => "lead" | { readonly follows: number } | ToolResult.ToolResult
   /** Those who followed call `i`, now that it has landed. */
-  readonly landed: (key: string, i: number) => ReadonlyArray<number>
+  readonly landed: (i: number) => ReadonlyArray<number>
 }
 
+/** Of calls that may be the same. One that is alone there is only its position. */
+interface Bucket {
+  readonly byKey: Map<string, Flight>
+}
+
+const none: ReadonlyArray<number> = []
+
 export const flights = (resultOf: (i: number) => ToolResult.ToolResult | undefined): Flights => {
-  const byKey = new Map<string, Flight>()
-  return {
-    join: (key, i) => {
-      const flight = byKey.get(key)
-      const result = flight === undefined ? undefined : resultOf(flight.leader)
-      if (flight !== undefined && result === undefined) {
-        flight.followers.push(i)
-        return "follow"
-      }
-      if (result !== undefined && isShared(result)) return result
-      byKey.set(key, { leader: i, followers: [] })
-      return "lead"
-    },
-    leaderOf: (key) => byKey.get(key)?.leader,
-    landed: (key, i) => {
-      const flight = byKey.get(key)
-      return flight?.leader === i ? flight.followers.splice(0) : []
+  const buckets = new Map<number, Bucket | number>()
+  const led = new Map<number, Flight>()
+
+  const lead = (byKey: Map<string, Flight>, key: string, i: number): "lead" => {
+    const flight = { leader: i, followers: [] }
+    byKey.set(key, flight)
+    led.set(i, flight)
+    return "lead"
+  }
+
+  const take = ({ byKey }: Bucket, key: string, i: number) => {
+    const flight = byKey.get(key)
+    // A follower that has to start afresh asks again.
+    if (flight === undefined || flight.leader === i) return lead(byKey, key, i)
+    const result = resultOf(flight.leader)
+    if (result === undefined) {
+      flight.followers.push(i)
+      return { follows: flight.leader }
     }
+    return isShared(result) ? result : lead(byKey, key, i)
+  }
+
+  return {
+    join: (bucket, i, keyOf) => {
+      const found = buckets.get(bucket)
+      // Most calls are alone, and never need a key.
+      if (found === undefined) {
+        buckets.set(bucket, i)
+        return "lead"
+      }
+      const all: Bucket = typeof found === "number" ? { byKey: new Map() } : found
+      if (typeof found === "number") {
+        buckets.set(bucket, all)
+        const key = keyOf(found)
+        if (key !== undefined) lead(all.byKey, key, found)
+      }
+      const key = keyOf(i)
+      return key === undefined ? "lead" : take(all, key, i)
+    },
+    landed: (i) => led.get(i)?.followers.splice(0) ?? none
   }
 }

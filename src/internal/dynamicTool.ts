@@ -1,5 +1,6 @@
 /** Tools that are known only at run time. `Tool` exports and documents them. */
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Fault from "../Fault.ts"
@@ -23,7 +24,9 @@ export interface DynamicOptions<out Name extends string, out Failure, out R> ext
   /** Answers with any JSON value, or with `Tool.content`. */
   readonly handler: Tool.Handler<Input, unknown, Failure, R>
   readonly policy?: Policy.ToolPolicy<Input, unknown> | undefined
+  /** As for any tool: who is to blame for a failure, and whether it may be tried again. */
   readonly classify?: ((failure: unknown) => Fault.Fault) | undefined
+  /** What the model reads of a failure. */
   readonly describe?: ((failure: unknown) => string) | undefined
 }
 
@@ -54,7 +57,7 @@ export const dynamic = <const Name extends string, Failure = never, R = never>(
       failure: Schema.Unknown,
       output: Schema.Unknown,
       decode: validate,
-      encode: Effect.succeed,
+      encode: Either.right,
       classify: (failure) => options.classify?.(failure),
       describe: (failure) => options.describe?.(failure)
     }

@@ -20,6 +20,9 @@ import type { Telemetry, ToolMetrics } from "./telemetry.ts"
 
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
+/** Starts a fiber in the environment of the batch. It can be interrupted. */
+export type Fork = <A, E>(effect: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>
+
 /** What the calls of a batch share while they run. */
 export interface Shared {
   /** Names the batch in what outlives it. */
@@ -34,8 +37,7 @@ export interface Shared {
   readonly resources: Resources
   readonly outputStore: OutputStore.OutputStore["Type"] | undefined
   readonly telemetry: Telemetry
-  /** In the environment of the batch, interruptible. */
-  readonly fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>
+  readonly fork: Fork
   /** Tells of a call; missing where there are no events. */
   readonly publish: ((call: ToolCall, index: number, event: CallEvent) => Effect.Effect<void>) | undefined
 }
@@ -50,8 +52,8 @@ export interface Job {
   /** The arguments before they are decoded. */
   readonly written: object
   readonly input: Decoded
-  /** The tool and its canonical input, where calls of the tool may share an answer. */
-  readonly key: string | undefined
+  /** The arguments as text that is the same for the same arguments (RFC 8785); none where JSON cannot say them. */
+  readonly canonical: string | undefined
   readonly policy: Resolved
   readonly guards: Guards
   readonly metrics: ToolMetrics

@@ -1,8 +1,10 @@
 /** Makes the jobs of a batch: each call with its tool's policy and guards. */
-import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import { constTrue } from "effect/Function"
 import * as Hash from "effect/Hash"
+import * as Option from "effect/Option"
+import * as Runtime from "effect/Runtime"
 import type * as Tool from "../Tool.ts"
 import type { ToolCall } from "../ToolCall.ts"
 import * as ToolError from "../ToolError.ts"
@@ -10,25 +12,37 @@ import type { Toolbox } from "../Toolbox.ts"
 import * as CallRun from "./callRun.ts"
 import { canonical } from "./canonical.ts"
 import * as Failed from "./failed.ts"
+import type { Guards } from "./guards.ts"
 import * as Input from "./input.ts"
-import { type Answer, type Job, notBegun, type Shared } from "./job.ts"
+import type { Decoded } from "./input.ts"
+import { type Answer, type Fork, type Job, notBegun, type Progress, type Shared } from "./job.ts"
 import type * as Entry from "./journal/entry.ts"
+import type * as Record from "./journal/record.ts"
 import { nearest } from "./nearest.ts"
 import type { Node } from "./node.ts"
 import { prepare, type Prepared } from "./prepare.ts"
+import { unprovided } from "./provided.ts"
+import type { Resolved } from "./resolve.ts"
 import type { Protection, Runner } from "./runner.ts"
+import type { ToolMetrics } from "./telemetry.ts"
 
 /** A call that may start, as far as its own input goes. */
-export type Ready = Prepared<Protection>
+export interface Ready extends Prepared<Protection> {}
 
 /** A call to a tool that is there, with arguments. */
 export interface Looked {
   readonly tool: Tool.Tool
+  readonly handler: Option.Option<Tool.Handler<never, unknown, unknown>>
+  /** Starts a fiber in which the handler has what it needs. */
+  readonly fork: Fork
   readonly protection: Protection
   readonly written: object
 }
 
 type Known = Omit<Looked, "written">
+
+/** Whether the very call is in the batch that an operation of the journal is of. */
+type IsHere = (operation: Record.Operation) => boolean
 
 const unknownTool = (toolbox: Toolbox, name: string): Failed.Failed =>
   Failed.of(new ToolError.UnknownTool({ name, nearest: nearest(name, toolbox.byName.keys()) }))
@@ -37,111 +51,168 @@ export interface Batch<Tools extends Tool.Tool> {
   readonly id: string
   readonly toolbox: Toolbox<Tools>
   readonly runner: Runner
-  /** Whether the batch may hold several calls of that tool, which may then be identical. */
-  readonly mayRepeat: (name: string) => boolean
-}
-
-const entryOf = (
-  entries: Entry.Entries,
-  call: ToolCall,
-  definition: Tool.Definition,
-  input: string | undefined,
-  nameOf: (input: string | undefined) => string,
-  isHere: (id: string) => boolean
-): Entry.Entry => {
-  const operation = { key: nameOf(input), callId: call.id, tool: definition.name }
-  return entries.entry(definition, input === undefined ? operation : { ...operation, input }, isHere)
 }
 
 const noOutputs: ReadonlyMap<string, unknown> = new Map()
+
+/** What names an operation: the call it serves, unless it is the work of another tool in its place. */
+type Naming = { readonly repeats: number } | { readonly name: string }
+
+/** So that no slash of an id is taken for one between two parts of a name. */
+const part = (id: string): string => (/[%/]/.test(id) ? id.replaceAll("%", "%25").replaceAll("/", "%2F") : id)
 
 /**
  * The same in every process that runs this batch again. The input is told apart by a hash alone: two operations of one
  * call id differ in it only where the model gave an id twice.
  */
-const keyOf = (batchId: string, callId: string, tool: string, input: string | undefined, repeats: number): string =>
-  `${batchId}/${callId}/${tool}/${(Hash.string(input ?? "") >>> 0).toString(36)}${repeats === 0 ? "" : `/${repeats}`}`
+const nameOf = (batchId: string, callId: string, tool: string, input: string | undefined, naming: Naming): string => {
+  if ("name" in naming) return naming.name
+  const { repeats } = naming
+  const hash = (Hash.string(input ?? "") >>> 0).toString(36)
+  return `${batchId}/${part(callId)}/${tool}/${hash}${repeats === 0 ? "" : `~${repeats}`}`
+}
 
-export const make = <Tools extends Tool.Tool>(
-  batch: Batch<Tools>,
-  context: Context.Context<never>,
-  shared: Shared,
-  entries: Entry.Entries | undefined
-) => {
-  const { id: batchId, mayRepeat, runner, toolbox } = batch
-  const under = runner.under(toolbox)
-  /** The tools that are called, with what protects their calls. */
-  const tools = new Map<string, Known>()
+type InsteadOf = (job: Job, tool: Tool.Tool, input: unknown) => Effect.Effect<Answer, Failed.Failed>
 
-  /** Worked out only where it is needed: for a cache, or where another call of the batch may be the same. */
-  const shareKeyOf = ({ definition, protection, written }: Ready): string | undefined => {
-    const { guards, policy } = protection
-    const shares = guards.cache !== undefined || (policy.coalesce && mayRepeat(definition.name))
-    const input = shares && definition.effects === "read" ? canonical(written) : undefined
-    return input === undefined ? undefined : `${definition.name} ${input}`
-  }
+/** A class, because a batch makes one for every call. */
+class JobOf implements Job {
+  readonly shared: Shared
+  readonly call: ToolCall
+  readonly index: number
+  readonly definition: Tool.Definition
+  readonly handler: Tool.Handler<never, unknown, unknown>
+  readonly written: object
+  readonly input: Decoded
+  readonly policy: Resolved
+  readonly guards: Guards
+  readonly metrics: ToolMetrics
+  readonly dependencies: ReadonlyMap<string, unknown>
+  readonly progress: Progress
+  readonly entry: Entry.Entry | undefined
+  goOn: Job["goOn"] = undefined
+  span: Job["span"] = undefined
+  holds: Job["holds"] = undefined
+  letGo: Job["letGo"] = undefined
+  readonly #naming: Naming
+  readonly #insteadOf: InsteadOf
+  #name: string | undefined
+  #canonical: string | undefined
+  #isCanonical = false
 
-  const assemble = (
+  constructor(
+    shared: Shared,
     call: ToolCall,
     index: number,
     ready: Ready,
-    own: Pick<Job, "dependencies" | "progress">,
-    /** Its name among the operations of the batch, by its canonical input. */
-    nameOf: (input: string | undefined) => string,
-    isHere: (id: string) => boolean
-  ): Job => {
-    const { definition, written } = ready
-    const entry =
-      entries === undefined ? undefined : entryOf(entries, call, definition, canonical(written), nameOf, isHere)
-    let key = entry?.operation.key
-    const job: Job = {
-      shared,
-      call,
-      index,
-      definition,
-      handler: ready.handler,
-      written,
-      input: ready.input,
-      key: shareKeyOf(ready),
-      policy: ready.protection.policy,
-      guards: ready.protection.guards,
-      metrics: shared.telemetry.metrics(definition.name),
-      get idempotencyKey() {
-        return (key ??= nameOf(canonical(written)))
-      },
-      dependencies: own.dependencies,
-      progress: own.progress,
-      entry,
-      instead: (tool, input) => insteadOf(job, tool, input),
-      goOn: undefined,
-      span: undefined,
-      holds: undefined,
-      letGo: undefined
+    dependencies: ReadonlyMap<string, unknown>,
+    progress: Progress,
+    naming: Naming,
+    insteadOf: InsteadOf,
+    entries: Entry.Entries | undefined,
+    isHere: IsHere
+  ) {
+    const { definition, protection } = ready
+    this.shared = shared
+    this.call = call
+    this.index = index
+    this.definition = definition
+    this.handler = ready.handler
+    this.written = ready.written
+    this.input = ready.input
+    this.policy = protection.policy
+    this.guards = protection.guards
+    this.metrics = shared.telemetry.metrics(definition.name)
+    this.dependencies = dependencies
+    this.progress = progress
+    this.#naming = naming
+    this.#insteadOf = insteadOf
+    if (entries === undefined) {
+      this.entry = undefined
+    } else {
+      const operation = {
+        key: this.idempotencyKey,
+        callId: call.id,
+        tool: definition.name,
+        input: this.canonical,
+        isInstead: "name" in naming ? (true as const) : undefined
+      }
+      this.entry = entries.entry(definition, operation, isHere)
+      this.#name = this.entry.operation.key
     }
-    return job
   }
 
-  const insteadOf = (job: Job, tool: Tool.Tool, input: unknown): Effect.Effect<Answer, Failed.Failed> =>
+  get canonical(): string | undefined {
+    if (!this.#isCanonical) {
+      this.#isCanonical = true
+      this.#canonical = canonical(this.written)
+    }
+    return this.#canonical
+  }
+
+  get idempotencyKey(): string {
+    const { call, definition, shared } = this
+    return (this.#name ??= nameOf(shared.batchId, call.id, definition.name, this.canonical, this.#naming))
+  }
+
+  instead(tool: Tool.Tool, input: unknown): Effect.Effect<Answer, Failed.Failed> {
+    return this.#insteadOf(this, tool, input)
+  }
+}
+
+export const make = <Tools extends Tool.Tool>(
+  batch: Batch<Tools>,
+  /** Of the calls' fibers. */
+  runtime: Runtime.Runtime<never>,
+  shared: Shared,
+  entries: Entry.Entries | undefined
+) => {
+  const { runner, toolbox } = batch
+  const under = runner.under(toolbox)
+  /** The tools that are called, with what protects their calls. */
+  const tools = new Map<string, Known>()
+  /** The calls by id, where they are journaled. */
+  const asked = new Map<string, Array<Looked>>()
+
+  const ask = ({ id }: ToolCall, looked: Looked): void => {
+    const same = asked.get(id)
+    if (same === undefined) asked.set(id, [looked])
+    else same.push(looked)
+  }
+
+  /** The id alone does not tell: models and gateways number the calls of a turn that is asked again as they did before. */
+  const isHere: IsHere = ({ callId, input, tool: name }) =>
+    asked.get(callId)?.some(({ tool, written }) => tool.definition.name === name && canonical(written) === input) ?? false
+
+  const implementation = (tool: Tool.Tool): Pick<Known, "fork" | "handler"> => {
+    const found = tool.handler(runtime.context)
+    if (Option.isNone(found)) return { handler: found, fork: shared.fork }
+    const { environment, handler } = unprovided(found.value, runtime.context)
+    const fork =
+      environment === runtime.context ? shared.fork : Runtime.runFork(Runtime.updateContext(runtime, () => environment))
+    return { handler: Option.some(handler), fork }
+  }
+
+  const insteadOf: InsteadOf = (job, tool, input) =>
     Effect.gen(function* () {
       const { definition } = tool
       const protection = yield* runner.protectionOf(definition, under)
       const prepared = Either.flatMap(
-        Either.mapLeft(Input.read(input), (error) => Failed.of(error, tool.definition)),
-        (written) => prepare(tool, written, context, batchId, protection)
+        Either.mapLeft(Input.read(input), (error) => Failed.of(error, definition)),
+        (written) => prepare(tool, written, tool.handler(runtime.context), batch.id, protection)
       )
       if (Either.isLeft(prepared)) return yield* Effect.fail(prepared.left)
-      // Its executions are its own, but an interruption has to know that something of this call is running.
-      const progress = { ...notBegun(), running: job.progress.running }
-      const call = { ...job.call, name: definition.name, input }
-      const own = { dependencies: job.dependencies, progress }
-      const key = `${job.idempotencyKey}/${definition.name}`
-      const other = assemble(
-        call,
+      const other = new JobOf(
+        shared,
+        { ...job.call, name: definition.name, input },
         job.index,
         prepared.right,
-        own,
-        () => key,
-        () => true
+        job.dependencies,
+        // Its executions are its own, but an interruption has to know that something of this call is running.
+        { ...notBegun(), running: job.progress.running },
+        { name: `${job.idempotencyKey}/${definition.name}` },
+        insteadOf,
+        entries,
+        constTrue
       )
       other.span = job.span
       return yield* CallRun.answer(other)
@@ -160,7 +231,7 @@ export const make = <Tools extends Tool.Tool>(
         unknown,
         (tool) =>
           Effect.map(runner.protectionOf(tool.definition, under), (protection) =>
-            tools.set(tool.definition.name, { tool, protection })
+            tools.set(tool.definition.name, { tool, protection, ...implementation(tool) })
           ),
         { discard: true }
       )
@@ -169,28 +240,21 @@ export const make = <Tools extends Tool.Tool>(
       // A member of one of Anthropic's own toolsets is not one of ours, whatever its name.
       const known = typeof call.toolset_name === "string" ? undefined : tools.get(call.name)
       if (known === undefined) return Either.left(unknownTool(toolbox, call.name))
-      const { protection, tool } = known
+      const { fork, handler, protection, tool } = known
       const written = Input.read(call.input)
-      return Either.isLeft(written)
-        ? Either.left(Failed.of(written.left, tool.definition))
-        : Either.right({ tool, protection, written: written.right })
+      if (Either.isLeft(written)) return Either.left(Failed.of(written.left, tool.definition))
+      const looked = { tool, handler, fork, protection, written: written.right }
+      if (entries !== undefined) ask(call, looked)
+      return Either.right(looked)
     },
     /** Decodes the arguments, with all references in them resolved. */
-    prepare: ({ protection, tool, written }: Looked): Either.Either<Ready, Failed.Failed> =>
-      prepare(tool, written, context, batchId, protection),
+    prepare: ({ handler, protection, tool, written }: Looked): Either.Either<Ready, Failed.Failed> =>
+      prepare(tool, written, handler, batch.id, protection),
     job: (
       { call, index, repeats }: Pick<Node, "call" | "index" | "repeats">,
       ready: Ready,
       dependencies: ReadonlyMap<string, unknown> = noOutputs,
-      isHere: (id: string) => boolean
-    ): Job =>
-      assemble(
-        call,
-        index,
-        ready,
-        { dependencies, progress: notBegun() },
-        (input) => keyOf(batchId, call.id, ready.definition.name, input, repeats),
-        isHere
-      )
+      _has?: (id: string) => boolean
+    ): Job => new JobOf(shared, call, index, ready, dependencies, notBegun(), { repeats }, insteadOf, entries, isHere)
   }
 }

@@ -1,28 +1,36 @@
 /** From what a handler answered to a JSON value. */
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import type * as Tool from "../Tool.ts"
 import type { Issue } from "../ToolError.ts"
 
-const issue = (message: string): ReadonlyArray<Issue> => [{ path: [], message }]
+type Issues = ReadonlyArray<Issue>
+
+/** An `Either` where the schema encodes at once, as nearly all do; then nothing has to be waited for. */
+export type Encoded = Either.Either<unknown, Issues> | Effect.Effect<unknown, Issues>
+
+const refuse = (message: string): Either.Either<never, Issues> => Either.left([{ path: [], message }])
 
 /** Whatever stands in the output that JSON cannot say: BigInt, a cycle, a getter or `toJSON` that throws, a function. */
-const jsonable = (encoded: unknown): Effect.Effect<unknown, ReadonlyArray<Issue>> =>
-  Effect.try({
-    try: () => JSON.stringify(encoded) as string | undefined,
-    catch: (error) => issue(`Cannot be written as JSON: ${error instanceof Error ? error.message : "it throws"}`)
-  }).pipe(
-    Effect.flatMap((text) =>
-      text === undefined && encoded !== undefined
-        ? Effect.fail(issue(`Cannot be written as JSON: a ${typeof encoded}`))
-        : Effect.succeed(encoded)
-    )
-  )
+const jsonable = (encoded: unknown): Either.Either<unknown, Issues> => {
+  const text = Either.try(() => JSON.stringify(encoded) as string | undefined)
+  if (Either.isLeft(text)) {
+    const thrown = text.left
+    return refuse(`Cannot be written as JSON: ${thrown instanceof Error ? thrown.message : "it throws"}`)
+  }
+  return text.right === undefined && encoded !== undefined
+    ? refuse(`Cannot be written as JSON: a ${typeof encoded}`)
+    : Either.right(encoded)
+}
+
+const unreadable = (defect: unknown) =>
+  refuse(`Reading the output throws: ${defect instanceof Error ? defect.message : typeof defect}`)
 
 /** Encodes by the tool's output schema and makes sure that the result is JSON. `undefined` is "no output". */
-export const encode = (definition: Tool.Definition, output: unknown): Effect.Effect<unknown, ReadonlyArray<Issue>> =>
-  Effect.suspend(() => definition.encode(output)).pipe(
-    Effect.flatMap(jsonable),
-    Effect.catchAllDefect((defect) =>
-      Effect.fail(issue(`Reading the output throws: ${defect instanceof Error ? defect.message : typeof defect}`))
-    )
-  )
+export const encode = (definition: Tool.Definition, output: unknown): Encoded => {
+  const encoded = Either.try(() => definition.encode(output))
+  if (Either.isLeft(encoded)) return unreadable(encoded.left)
+  const found = encoded.right
+  if (Either.isEither(found)) return Either.isLeft(found) ? Either.left(found.left) : jsonable(found.right)
+  return found.pipe(Effect.flatMap(jsonable), Effect.catchAllDefect(unreadable))
+}

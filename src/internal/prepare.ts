@@ -1,5 +1,4 @@
 /** Decode: what is known of a call before it may start, or why it never will. */
-import type * as Context from "effect/Context"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import type * as Tool from "../Tool.ts"
@@ -28,14 +27,13 @@ const missing = (definition: Tool.Definition, correlationId: string) =>
 export const prepare = <Protection>(
   tool: Tool.Tool,
   written: object,
-  context: Context.Context<never>,
+  handler: Option.Option<Tool.Handler<never, unknown, unknown>>,
   batchId: string,
   protection: Protection
 ): Either.Either<Prepared<Protection>, Failed.Failed> => {
   const { definition } = tool
   const input = Input.decode(definition, written)
   if (Either.isEither(input) && Either.isLeft(input)) return Either.left(Failed.of(input.left, definition))
-  const handler = tool.handler(context)
   return Option.isNone(handler)
     ? Either.left(Failed.of(missing(definition, batchId), definition))
     : Either.right({ protection, definition, handler: handler.value, written, input })

@@ -23,8 +23,9 @@ import type * as ToolResult from "../ToolResult.ts"
 import * as CallRun from "./callRun.ts"
 import * as Coalesce from "./coalesce.ts"
 import * as Failed from "./failed.ts"
+import { fingerprint } from "./fingerprint.ts"
 import * as Deadlines from "./deadlines.ts"
-import type { Job, Shared } from "./job.ts"
+import type { Fork, Job, Shared } from "./job.ts"
 import * as Jobs from "./jobs.ts"
 import * as Entry from "./journal/entry.ts"
 import type { Node, Target } from "./node.ts"
@@ -42,6 +43,8 @@ export interface Batch<Tools extends Tool.Tool> extends Jobs.Batch<Tools> {
   readonly onInterrupt: ((batch: BatchResult.BatchResult<Tools>) => Effect.Effect<void>) | undefined
   /** An answer to a call that is known from before. */
   readonly recall: ((call: ToolCall, input: object) => ToolResult.Success | undefined) | undefined
+  /** Whether the batch may hold several calls of that tool, which may then be identical. */
+  readonly mayRepeat: (name: string) => boolean
   /** Told of every result when it lands. */
   readonly onLand: (result: ToolResult.ToolResult) => void
 }
@@ -150,7 +153,8 @@ export const open = <Tools extends Tool.Tool>(
     const syntax = toolbox.references ? yield* Reference.Syntax : undefined
     const startedAt = time()
     // Interruptible even where the batch is not, because deadlines end waits by interruption.
-    const fork = Runtime.runFork(Runtime.enableRuntimeFlag(runtime, RuntimeFlags.Interruption))
+    const interruptible = Runtime.enableRuntimeFlag(runtime, RuntimeFlags.Interruption)
+    const fork = Runtime.runFork(interruptible)
     const publish = Option.match(events, {
       onNone: () => undefined,
       onSome:
@@ -177,7 +181,7 @@ export const open = <Tools extends Tool.Tool>(
       fork,
       publish
     }
-    const jobs = Jobs.make(batch, runtime.context, shared, yield* journaled(batch, scope))
+    const jobs = Jobs.make(batch, interruptible, shared, yield* journaled(batch, scope))
     const queue: Array<Node> = []
     const roster = Roster.make((node) => {
       if (!node.queued) {
@@ -228,8 +232,17 @@ export const open = <Tools extends Tool.Tool>(
     }
 
     /** Two reads are identical where they also wait for the same calls. */
-    const flightOf = (node: Node, { key, policy }: Job): string | undefined =>
-      key === undefined || !policy.coalesce ? undefined : `${key} ${node.needs.toSorted((a, b) => a - b).join()}`
+    const shareKeyOf = (i: number): string | undefined => {
+      const node = nodes[i]
+      const input = node?.job?.canonical
+      return node === undefined || input === undefined
+        ? undefined
+        : `${node.call.name} ${input} ${node.needs.toSorted((a, b) => a - b).join()}`
+    }
+
+    /** Whether another call may be the same. */
+    const isShareable = ({ definition, policy }: Job): boolean =>
+      definition.effects === "read" && policy.coalesce && batch.mayRepeat(definition.name)
 
     const land = (node: Node, result: ToolResult.ToolResult): void => {
       if (node.result !== undefined) return
@@ -258,8 +271,8 @@ export const open = <Tools extends Tool.Tool>(
       landUnrun(node, Coalesce.share(result, node.call, time() - (node.job?.progress.startedAt ?? time())))
 
     /** Those who followed this call take its result, or, where that was its own affair, start afresh. */
-    const landFollowers = (node: Node, flight: string, result: ToolResult.ToolResult): void => {
-      for (const i of flights.landed(flight, node.index)) {
+    const landFollowers = (node: Node, result: ToolResult.ToolResult): void => {
+      for (const i of flights.landed(node.index)) {
         const follower = nodes[i]
         if (follower === undefined) continue
         if (Coalesce.isShared(result)) landShared(follower, result)
@@ -267,7 +280,9 @@ export const open = <Tools extends Tool.Tool>(
       }
     }
 
-    const lead = (node: Node, job: Job, flight: string | undefined): void => {
+    const forkOf = ({ own: { looked } }: Node): Fork => (Either.isRight(looked) ? looked.right.fork : fork)
+
+    const lead = (node: Node, job: Job, fork: Fork): void => {
       const run = (call: Effect.Effect<ToolResult.ToolResult>): void => {
         const fiber = fork(call)
         active.set(node, fiber)
@@ -277,7 +292,7 @@ export const open = <Tools extends Tool.Tool>(
           active.delete(node)
           const result = Exit.isSuccess(exit) ? exit.value : interrupted(job)
           land(node, result)
-          if (flight !== undefined) landFollowers(node, flight, result)
+          landFollowers(node, result)
           drain()
         })
       }
@@ -296,15 +311,16 @@ export const open = <Tools extends Tool.Tool>(
       const ready = admitted(node)
       if (Either.isLeft(ready)) return landUnrun(node, unstarted(node.call, ready.left))
       const job = (node.job ??= jobs.job(node, ready.right, outputsFor(node), roster.has))
-      const flight = flightOf(node, job)
-      const part = flight === undefined ? "lead" : flights.join(flight, node.index)
+      const part = isShareable(job)
+        ? flights.join(fingerprint(node.call.name, job.written), node.index, shareKeyOf)
+        : "lead"
       if (part === "lead") {
         const known = recalled(node, job)
-        return known === undefined ? lead(node, job, flight) : landUnrun(node, known)
+        return known === undefined ? lead(node, job, forkOf(node)) : landUnrun(node, known)
       }
       job.progress.startedAt ??= time()
-      if (part !== "follow") landShared(node, part)
-      else if (flight !== undefined) tellWaiting(node, "identical", [flights.leaderOf(flight) ?? node.index])
+      if ("follows" in part) tellWaiting(node, "identical", [part.follows])
+      else landShared(node, part)
     }
 
     const tellWaiting = (

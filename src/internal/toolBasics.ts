@@ -1,6 +1,5 @@
 /** What all kinds of tools have in common: how they are checked, and what their definitions take over. */
-import * as Context from "effect/Context"
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import * as Predicate from "effect/Predicate"
@@ -101,26 +100,3 @@ export const toIssues = (error: ParseResult.ParseIssue): ReadonlyArray<Issue> =>
     path: issue.path.map((key) => (typeof key === "number" ? key : String(key))),
     message: issue.message
   }))
-
-/**
- * Gives effects the services of `own`, over those of the environment they run in. As `Effect.provide`, but what the two
- * make together is worked out once for each environment: all calls of a batch run in the same.
- */
-export const providing = <R>(own: Context.Context<R>) => {
-  const merged = new WeakMap<Context.Context<never>, Context.Context<R>>()
-  const within = (environment: Context.Context<never>): Context.Context<R> => {
-    const known = merged.get(environment)
-    if (known !== undefined) return known
-    const isThere = Array.from(own.unsafeMap).every(([key, service]) => environment.unsafeMap.get(key) === service)
-    // Where it has all of that, it is what is wanted.
-    const made = isThere ? (environment as Context.Context<R>) : Context.merge(environment, own)
-    merged.set(environment, made)
-    return made
-  }
-  return <A, E>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E> =>
-    Effect.contextWithEffect((environment: Context.Context<never>) => {
-      const context = within(environment)
-      // Then nothing is missing.
-      return context === environment ? (effect as Effect.Effect<A, E>) : Effect.provide(effect, context)
-    })
-}

@@ -55,8 +55,9 @@ export const make = ({ capacity, ttlMillis }: NonNullable<Resolved["cache"]>): C
  * @internal
  */
 export const around = (job: Job, run: Effect.Effect<Answer, Failed>): Effect.Effect<Answer, Failed> => {
-  const { key } = job
   const { cache } = job.guards
+  // One cache for each tool.
+  const key = cache === undefined ? undefined : job.canonical
   if (cache === undefined || key === undefined || job.dependencies.size > 0) return run
   return Effect.flatMap(cache.get(key), (kept) =>
     kept !== undefined

@@ -209,12 +209,13 @@ const causeOf = ({ error }: Failed.Failed): string => {
   return withoutSecrets(clip(text.replaceAll(/\s+/g, " "), shownCause))
 }
 
+const success: Outcome = { _tag: "Success" }
+
 /**
- * What an execution says of the dependency. Only the tool's own faults count against it: not those of the model or of
+ * What a failed execution says of the dependency. Only the tool's own faults count against it: not those of the model or of
  * the runner, not an interruption, and not the deadline of a call or batch that began long before.
  */
-const outcomeOf = (job: Job, exit: Exit.Exit<unknown, Failed.Failed>, group: string): Outcome => {
-  if (Exit.isSuccess(exit)) return { _tag: "Success" }
+const outcomeOf = (job: Job, exit: Exit.Failure<unknown, Failed.Failed>, group: string): Outcome => {
   const failed = Option.getOrUndefined(Cause.failureOption(exit.cause))
   if (failed === undefined || failed.fault.owner !== "tool") return { _tag: "Ignored" }
   if (failed.error._tag === "Timeout" && failed.error.kind !== "attempt" && failed.error.kind !== "idle") {
@@ -223,28 +224,34 @@ const outcomeOf = (job: Job, exit: Exit.Exit<unknown, Failed.Failed>, group: str
   return { _tag: "Failure", retryAfter: failed.fault.retryAfter, cause: causeOf(failed), group }
 }
 
-const unrecorded = () => Effect.void
+type Record = (exit: Exit.Exit<unknown, Failed.Failed>) => Effect.Effect<void>
+
+const unrecorded: Record = () => Effect.void
 
 /**
- * Lets one execution through, and gives what has to be told of its exit. Called where interruption is masked; where the
- * circuit lets nothing through, `leave` is run.
+ * Lets one execution through to `use`, which is given what has to be told of its exit. Called where interruption is
+ * masked; where the circuit lets nothing through, `leave` is run.
  *
  * @internal
  */
-export const acquire = (
+export const acquire = <A>(
   job: Job,
   leave: Effect.Effect<void>,
-  restore: Restore
-): Effect.Effect<(exit: Exit.Exit<unknown, Failed.Failed>) => Effect.Effect<void>, Failed.Failed> => {
-  const { breaker } = job.guards
-  if (breaker === undefined) return Effect.succeed(unrecorded)
-  return breaker.admit(restore).pipe(
-    Effect.mapError(refused(job)),
-    Effect.onError(() => leave),
-    Effect.map((permit) => {
-      // Parallel calls of a batch meet the same trouble at the same time; their next attempts are a trouble of their own.
-      const group = `${job.shared.batchId}/${job.progress.attempts + 1}`
-      return (exit) => breaker.record(permit, outcomeOf(job, exit, group))
-    })
-  )
+  restore: Restore,
+  use: (record: Record) => Effect.Effect<A, Failed.Failed>
+): Effect.Effect<A, Failed.Failed> => {
+  const { guards, progress, shared } = job
+  const { breaker } = guards
+  if (breaker === undefined) return use(unrecorded)
+  return Effect.matchCauseEffect(breaker.admit(restore, shared.time()), {
+    onFailure: (cause) => Effect.zipRight(leave, Effect.failCause(Cause.map(cause, refused(job)))),
+    onSuccess: (permit) => {
+      const number = progress.attempts + 1
+      return use((exit) => {
+        // Parallel calls of a batch meet the same trouble at the same time; their next attempts are a trouble of their own.
+        const outcome = Exit.isSuccess(exit) ? success : outcomeOf(job, exit, `${shared.batchId}/${number}`)
+        return breaker.record(permit, outcome, shared.time())
+      })
+    }
+  })
 }

@@ -15,7 +15,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import { execute } from "../internal/attempt.ts"
+import { execute, type Execution } from "../internal/attempt.ts"
 import * as Failed from "../internal/failed.ts"
 import type { Answer, Deadline, Job, Restore } from "../internal/job.ts"
 import * as Recall from "../internal/journal/recall.ts"
@@ -90,35 +90,60 @@ export {
   type ResolvedRetry
 } from "../internal/resolve.ts"
 
-/**
- * Takes one of the executions the batch may pay for, and gives what undoes that; `leave` is part of it, and is run where
- * none is left.
- */
-const spend = (
-  { definition, shared: { executions } }: Job,
-  leave: Effect.Effect<void>
-): Effect.Effect<Effect.Effect<void>, Failed.Failed> => {
-  if (executions.left < 1) {
-    const error = new BudgetExhausted({ budget: "executions of this turn" })
-    return Effect.zipRight(leave, Effect.fail(Failed.of(error, definition)))
-  }
+/** Takes one of the executions the batch may pay for; answers whether there was one. */
+const spend = ({ shared: { executions } }: Job): boolean => {
+  if (executions.left < 1) return false
   executions.left--
-  return Effect.succeed(
-    Effect.zipRight(
-      Effect.sync(() => executions.left++),
-      leave
-    )
-  )
+  return true
 }
 
-/** Breaker check > rate limit > bulkhead. Where there is no line to stand in, the breaker is asked when it is acquired. */
+const spent = ({ definition }: Job) =>
+  Effect.fail(Failed.of(new BudgetExhausted({ budget: "executions of this turn" }), definition))
+
+const unspend = ({ shared: { executions } }: Job) => Effect.sync(() => executions.left++)
+
+/**
+ * Breaker check > rate limit > bulkhead; gives what has to be run when the execution has really ended. Where there is no
+ * line to stand in, the breaker is asked when it is acquired.
+ */
 const enter = (job: Job, deadline: Deadline, restore: Restore): Effect.Effect<Effect.Effect<void>, Failed.Failed> =>
-  job.guards.rateLimit === undefined && job.guards.bulkhead === undefined
-    ? Bulkhead.enter(job, deadline, restore)
-    : CircuitBreaker.check(job).pipe(
-        Effect.zipRight(RateLimit.enter(job, deadline, restore)),
-        Effect.zipRight(Bulkhead.enter(job, deadline, restore))
-      )
+  CircuitBreaker.check(job).pipe(
+    Effect.zipRight(RateLimit.enter(job, deadline, restore)),
+    Effect.zipRight(Bulkhead.enter(job, deadline, restore))
+  )
+
+/** Breaker acquire > attempt timeout > handler. */
+const acquired = (
+  job: Job,
+  input: unknown,
+  deadline: Deadline,
+  source: "executed" | "hedge",
+  leave: Effect.Effect<void> | undefined,
+  restore: Restore
+): Effect.Effect<Answer, Failed.Failed> => {
+  if (!spend(job)) return leave === undefined ? spent(job) : Effect.zipRight(leave, spent(job))
+  const undo = leave === undefined ? unspend(job) : Effect.zipRight(unspend(job), leave)
+  return CircuitBreaker.acquire(job, undo, restore, (record) => {
+    const { holds } = job
+    holds?.retain()
+    const execution: Execution = {
+      source,
+      onEnd: holds === undefined ? leave : leave === undefined ? holds.release : Effect.zipRight(leave, holds.release),
+      onExit: (exit, millis) => {
+        Hedge.observe(job, exit, millis)
+        return record(exit)
+      }
+    }
+    if (job.entry === undefined) return execute(job, input, deadline, restore, execution)
+    return Recall.intend(job).pipe(
+      restore,
+      Effect.onError((cause) =>
+        Effect.all([execution.onEnd ?? Effect.void, unspend(job), record(Exit.failCause(cause))], { discard: true })
+      ),
+      Effect.zipRight(execute(job, input, deadline, restore, execution))
+    )
+  })
+}
 
 /** One attempt: breaker check > rate limit > bulkhead > breaker acquire > attempt timeout > handler. */
 const attempt = (
@@ -127,31 +152,16 @@ const attempt = (
   deadline: Deadline,
   source: "executed" | "hedge"
 ): Effect.Effect<Answer, Failed.Failed> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(enter(job, deadline, restore), (leave) =>
-      Effect.flatMap(spend(job, leave), (unspend) =>
-        Effect.flatMap(CircuitBreaker.acquire(job, unspend, restore), (record) => {
-          job.holds?.retain()
-          const execution = {
-            source,
-            onEnd: job.holds === undefined ? leave : Effect.zipRight(leave, job.holds.release),
-            onExit: (exit: Exit.Exit<Answer, Failed.Failed>, millis: number) => {
-              Hedge.observe(job, exit, millis)
-              return record(exit)
-            }
-          }
-          return job.entry === undefined
-            ? execute(job, input, deadline, restore, execution)
-            : Effect.onError(restore(Recall.intend(job)), (cause) => {
-                const ended = Exit.failCause(cause)
-                return Effect.all([execution.onEnd, Effect.sync(() => job.shared.executions.left++), record(ended)], {
-                  discard: true
-                })
-              }).pipe(Effect.zipRight(execute(job, input, deadline, restore, execution)))
-        })
+  Effect.uninterruptibleMask((restore) => {
+    if (job.guards.rateLimit !== undefined || job.guards.bulkhead !== undefined) {
+      return Effect.flatMap(enter(job, deadline, restore), (leave) =>
+        acquired(job, input, deadline, source, leave, restore)
       )
-    )
-  )
+    }
+    return job.shared.time() < deadline.at
+      ? acquired(job, input, deadline, source, undefined, restore)
+      : Effect.fail(Bulkhead.outOfTime(job, deadline.kind, undefined))
+  })
 
 /**
  * Makes a call under all its policies; from `first` on, where its first attempt has ended already.

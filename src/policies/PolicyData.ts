@@ -190,7 +190,9 @@ export type FallbackPolicy<Input, Output, R = never> =
  * @category models
  */
 export interface FallbackTool<in Input, out Output, out R> {
+  /** Has to answer with what this tool answers with. */
   readonly tool: Tool.Tool<string, unknown, Output, unknown, R>
+  /** The other tool's input, as the model would write it. Default: the call's own. */
   readonly input?: ((input: Input) => object) | undefined
 }
 

@@ -18,6 +18,7 @@ import * as ScheduleInterval from "effect/ScheduleInterval"
 import { type Answer, type Deadline, type Job, tell } from "../internal/job.ts"
 import type { Failed } from "../internal/failed.ts"
 import type { ResolvedBackOff, ResolvedRetry } from "../internal/resolve.ts"
+import type { CallEvent } from "../services/BatchEvents.ts"
 import type { Effects } from "../Tool.ts"
 import { now } from "./Timeout.ts"
 
@@ -136,6 +137,18 @@ const lastWord = (job: Job, failed: Failed): Failed => {
   return { ...last, fault: { ...last.fault, retryAfter: last.fault.retryAfter ?? failed.fault.retryAfter } }
 }
 
+/** Whoever was turned away waits for what did that, not to execute it once more. */
+const waiting = ({ progress }: Job, { error }: Failed, delay: Duration.Duration): CallEvent => {
+  switch (error._tag) {
+    case "CircuitOpen":
+      return { _tag: "Waiting", for: { _tag: "CircuitBreaker", delay } }
+    case "RateLimited":
+      return { _tag: "Waiting", for: { _tag: "RateLimit", delay } }
+    default:
+      return { _tag: "Retrying", attempt: progress.attempts + 1, delay }
+  }
+}
+
 /** The delays of this call, and what each of them costs and tells. */
 const repeats = (job: Job, retry: ResolvedRetry, deadline: Deadline): Schedule.Schedule<Duration.Duration, Failed> => {
   const { retryBudget } = job.guards
@@ -145,11 +158,7 @@ const repeats = (job: Job, retry: ResolvedRetry, deadline: Deadline): Schedule.S
     Schedule.checkEffect((failed: Failed) =>
       retryBudget === undefined || isRejected(failed) ? Effect.succeed(true) : retryBudget.withdraw
     ),
-    Schedule.onDecision((delay, decision) =>
-      ScheduleDecision.isContinue(decision)
-        ? tell(job, { _tag: "Retrying", attempt: job.progress.attempts + 1, delay })
-        : Effect.void
-    )
+    Schedule.checkEffect((failed: Failed, delay) => Effect.as(tell(job, waiting(job, failed, delay)), true))
   )
 }
 
@@ -189,8 +198,8 @@ export const around = (
   job: Job,
   deadline: Deadline,
   once: Effect.Effect<Answer, Failed>
-): Effect.Effect<Answer, Failed> =>
-  Effect.suspend(() => {
-    if (job.policy.retry !== undefined && job.policy.retry.times > 0) job.guards.retryBudget?.deposit()
-    return after(job, deadline, once, once)
-  })
+): Effect.Effect<Answer, Failed> => {
+  // Built when the call starts, and run once.
+  if (job.policy.retry !== undefined && job.policy.retry.times > 0) job.guards.retryBudget?.deposit()
+  return after(job, deadline, once, once)
+}

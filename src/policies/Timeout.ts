@@ -1,8 +1,10 @@
 /**
  * Deadlines that hold against a handler that ignores interruption.
  *
- * The handler runs in a fiber of its own. When its time is up the caller goes on at that very moment: the handler is
- * interrupted, and nobody waits until it obeys. One that is still running after a grace period is reported as leaked.
+ * When its time is up the caller goes on at that very moment: the handler is interrupted, and nobody waits until it
+ * obeys. One that is still running after a grace period is reported as leaked. A first attempt runs in the fiber of its
+ * call, which is left to the handler where that holds on to it, and its deadline is kept by the one sleeper of the
+ * batch (`arm`); any other runs in a fiber of its own under `Effect.timeout` (`execute`).
  *
  * @since 0.1.0
  */
@@ -95,28 +97,30 @@ export const arm = (
   startedAt: number,
   onTimeout: (error: ToolError.Timeout) => void
 ): (() => void) => {
-  let armed: ReadonlyArray<Deadlines.Deadline> = []
+  let idle: Deadlines.Deadline | undefined
+  const whole = { at: startedAt + limits.millis, onDue: () => passed(limits.kind, limits.millis) }
   const stop = () => {
-    for (const deadline of armed) deadlines.disarm(deadline)
+    deadlines.disarm(whole)
+    if (idle !== undefined) deadlines.disarm(idle)
   }
   const passed = (kind: ToolError.Timeout["kind"], millis: number) => {
     stop()
     onTimeout(new ToolError.Timeout({ kind, after: Duration.millis(millis) }))
   }
-  const whole = { at: startedAt + limits.millis, onDue: () => passed(limits.kind, limits.millis) }
   /** Due again where there was a sign of life meanwhile. */
-  const silent = (since: number): Deadlines.Deadline => ({
-    at: since + limits.idleMillis,
-    onDue: () => {
-      const sign = limits.lastSign()
-      if (sign <= since) return passed("idle", limits.idleMillis)
-      const next = silent(sign)
-      armed = [whole, next]
-      deadlines.arm(next)
+  const silentSince = (since: number): void => {
+    idle = {
+      at: since + limits.idleMillis,
+      onDue: () => {
+        const sign = limits.lastSign()
+        if (sign > since) silentSince(sign)
+        else passed("idle", limits.idleMillis)
+      }
     }
-  })
-  armed = Number.isFinite(limits.idleMillis) ? [whole, silent(startedAt)] : [whole]
-  for (const deadline of armed) deadlines.arm(deadline)
+    deadlines.arm(idle)
+  }
+  deadlines.arm(whole)
+  if (Number.isFinite(limits.idleMillis)) silentSince(startedAt)
   return stop
 }
 

@@ -15,21 +15,26 @@ interface Shown {
   readonly clear: Effect.Effect<void>
 }
 
-/** Gives the listener time to tell the last events of a batch before its table; every call ends with one. */
+/** Gives the listener, which waits for the terminal, time to tell the last events of a batch; every call ends with one. */
 const toldAll = (open: ReadonlyMap<string, string>): Effect.Effect<void> =>
-  Effect.yieldNow().pipe(Effect.repeat({ until: () => open.size === 0, times: 1000 }), Effect.asVoid)
+  Effect.sleep("5 millis").pipe(Effect.repeat({ until: () => open.size === 0, times: 100 }), Effect.asVoid)
 
-const note = (open: Map<string, string>, event: BatchEvents.BatchEvent): void => {
-  if (event._tag === "Finished") open.delete(event.call.id)
-  else open.set(event.call.id, View.progress(event))
+/** Keeps the last line of every call that has not ended. */
+const note = (open: Map<string, string>, event: BatchEvents.BatchEvent, line: string | undefined): void => {
+  if (event._tag === "CircuitChanged") return
+  const key = `${event.index} ${event.batchId}`
+  if (event._tag === "Finished") open.delete(key)
+  else if (line !== undefined) open.set(key, line)
 }
 
 const lines = (terminal: Terminal.Terminal, events: Stream.Stream<BatchEvents.BatchEvent>): Shown => {
   const open = new Map<string, string>()
   return {
-    run: Stream.runForEach(events, (event) =>
-      Effect.map(Effect.ignore(terminal.display(`${View.progress(event)}\n`)), () => note(open, event))
-    ),
+    run: Stream.runForEach(events, (event) => {
+      const line = View.progress(event)
+      const shown = line === undefined ? Effect.void : Effect.ignore(terminal.display(`${line}\n`))
+      return Effect.map(shown, () => note(open, event, line))
+    }),
     clear: toldAll(open)
   }
 }
@@ -49,7 +54,7 @@ const redrawn = (terminal: Terminal.Terminal, events: Stream.Stream<BatchEvents.
   return {
     run: Stream.merge(events, ticks, { haltStrategy: "left" }).pipe(
       Stream.runForEach((event) => {
-        if (typeof event === "object") note(states, event)
+        if (typeof event === "object") note(states, event, View.progress(event))
         return draw
       })
     ),

@@ -10,12 +10,14 @@ import * as Runtime from "effect/Runtime"
 import { Model, Toolbox, type ToolCall } from "../index.ts"
 import { now } from "../policies/Timeout.ts"
 import * as Actions from "./actions.ts"
+import * as NaiveEvents from "./naiveEvents.ts"
 import type { RunOutcome } from "./Outcome.ts"
 import { prompt, system } from "./script.ts"
 import { toolbox } from "./tools.ts"
 import type { World } from "./world/World.ts"
 
 type Turn = RunOutcome["turns"][number]
+type Calls = ReadonlyArray<ToolCall.ToolCall>
 
 const maxTurns = 10
 const tries = 2
@@ -62,21 +64,25 @@ export const run = (onTurn: (turn: Turn) => Effect.Effect<void>) =>
     let executions = 0
     let lost = 0
 
-    const all = (calls: ReadonlyArray<ToolCall.ToolCall>): Promise<ReadonlyArray<unknown>> =>
+    const runPromise = Runtime.runPromise(runtime)
+
+    const all = (calls: Calls, told: NaiveEvents.Told, attempt: number): Promise<ReadonlyArray<unknown>> =>
       Promise.all(
-        calls.map((call) => {
+        calls.map((call, i) => {
           executions++
-          return Runtime.runPromise(runtime)(execute(call))
+          return runPromise(told.attempt(i, attempt, execute(call)))
         })
       )
 
-    const runAll = async (calls: ReadonlyArray<ToolCall.ToolCall>): Promise<Ran> => {
+    const runAll = async (calls: Calls, told: NaiveEvents.Told): Promise<Ran> => {
       let error = new Error("never tried")
       for (let attempts = 1; attempts <= tries; attempts++) {
         try {
-          return { outputs: await all(calls), attempts }
+          return { outputs: await all(calls, told, attempts), attempts }
         } catch (caught) {
           error = caught instanceof Error ? caught : new Error(String(caught))
+          await runPromise(told.rejected(attempts))
+          if (attempts < tries) await runPromise(told.again(attempts))
         }
       }
       return { outputs: error, attempts: tries }
@@ -90,17 +96,20 @@ export const run = (onTurn: (turn: Turn) => Effect.Effect<void>) =>
         return { turns, lost, executions, answer }
       }
       const startedAt = yield* now
-      const { attempts, outputs } = yield* Effect.promise(() => runAll(turn.calls))
+      const told = yield* NaiveEvents.make(`naive-${n + 1}`, turn.calls)
+      yield* told.submitted
+      const { attempts, outputs } = yield* Effect.promise(() => runAll(turn.calls, told))
+      yield* told.finished(outputs, attempts)
       const millis = Math.round((yield* now) - startedAt)
       const failed = outputs instanceof Error
       if (failed) lost += turn.calls.length
-      const told = turn.calls.map((_, i) => (failed ? `Error: ${outputs.message}` : JSON.stringify(outputs[i])))
+      const answers = turn.calls.map((_, i) => (failed ? `Error: ${outputs.message}` : JSON.stringify(outputs[i])))
       messages.push({
         role: "user",
         content: turn.calls.map(({ id }, i) => ({
           type: "tool_result",
           tool_use_id: id,
-          content: told[i],
+          content: answers[i],
           ...(failed ? { is_error: true } : {})
         }))
       })
@@ -112,7 +121,7 @@ export const run = (onTurn: (turn: Turn) => Effect.Effect<void>) =>
           outcome: failed ? "lost" : "Success",
           attempts,
           millis,
-          told: told[i] ?? ""
+          told: answers[i] ?? ""
         }))
       }
       turns.push(ran)

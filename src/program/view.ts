@@ -1,5 +1,5 @@
 /** What the program shows: progress while it runs, then tables, or the same as one JSON document. */
-import type { BatchEvent } from "../services/BatchEvents.ts"
+import type { BatchEvents } from "../index.ts"
 import type { RunOutcome } from "./Outcome.ts"
 
 const wide = 60
@@ -25,14 +25,39 @@ const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<st
   ].join("\n")
 }
 
-/** One line of progress. */
-export const progress = (event: BatchEvent): string => {
+const waiting = (wait: BatchEvents.Wait): string => {
+  switch (wait._tag) {
+    case "Calls":
+      return `waits for ${wait.calls.map((index) => `#${index + 1}`).join(", ")}`
+    case "Turn":
+      return "waits for the end of the turn"
+    case "CircuitBreaker":
+      return "waits for its circuit breaker"
+    case "RateLimit":
+      return "waits for its rate limit"
+    default:
+      return `waits for its ${wait._tag.toLowerCase()}`
+  }
+}
+
+const mode = { Closed: "closed", Open: "open", HalfOpen: "half-open", Isolated: "isolated" } as const
+
+/** One line of progress, where there is something to tell. */
+export const progress = (event: BatchEvents.BatchEvent): string | undefined => {
+  if (event._tag === "CircuitChanged") return `  o ${event.breaker}: circuit ${mode[event.to]}`
   const name = event.call.name
   switch (event._tag) {
+    case "Submitted":
+    case "AttemptSucceeded":
+      return undefined
+    case "Waiting":
+      return `  _ ${name}: ${waiting(event.for)}`
     case "AttemptStarted":
-      return `  > ${name}: attempt ${event.attempt}`
+      return `  > ${name}: ${event.source === "hedge" ? "hedge, " : ""}attempt ${event.attempt}`
     case "AttemptFailed":
       return `  ! ${name}: attempt ${event.attempt} failed (${event.error._tag})`
+    case "AttemptAbandoned":
+      return `  - ${name}: attempt ${event.attempt} abandoned`
     case "Retrying":
       return `  ~ ${name}: again`
     case "Progress":

@@ -5,4 +5,5 @@
  */
 export * as Redis from "./Redis.ts"
 export * as RedisCircuitBreaker from "./CircuitBreaker.ts"
+export * as RedisJournal from "./Journal.ts"
 export * as RedisRateLimiter from "./RateLimiter.ts"

@@ -130,7 +130,9 @@ export interface LoopOptions<Tools extends Tool.Tool> {
    * have succeeded answer the same calls (tool and input) of the turn that is asked instead. Default: true.
    */
   readonly earlyStart?: boolean | undefined
+  /** Told of everything the model says, as it comes. */
   readonly onEvent?: ((event: Model.TurnEvent) => Effect.Effect<void>) | undefined
+  /** Told of every turn when its calls are answered. */
   readonly onExchange?: ((exchange: Exchange<Tools>) => Effect.Effect<void>) | undefined
 }
 

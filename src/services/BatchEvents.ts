@@ -80,6 +80,7 @@ export type BatchEvent = { readonly at: number } & (
 export class BatchEvents extends Context.Tag("salvo/BatchEvents")<
   BatchEvents,
   {
+    /** Tells whoever listens; never waits for them. */
     readonly publish: (event: BatchEvent) => Effect.Effect<void>
     /** Everything from the moment of subscription on. */
     readonly stream: Stream.Stream<BatchEvent>

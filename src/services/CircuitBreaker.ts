@@ -16,13 +16,17 @@
  *
  * @since 0.1.0
  */
+import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
+import type * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
@@ -33,7 +37,9 @@ import type * as Machine from "../internal/breaker/machine.ts"
 import * as Memory from "../internal/breaker/memory.ts"
 import type { Settings } from "../internal/breaker/settings.ts"
 import type { CircuitBreakerPolicy } from "../policies/CircuitBreaker.ts"
+import { now } from "../policies/Timeout.ts"
 import type { CircuitOpen } from "../ToolError.ts"
+import { BatchEvents } from "./BatchEvents.ts"
 
 export {
   /**
@@ -137,12 +143,15 @@ export interface Breaker {
   readonly check: Effect.Effect<void, CircuitOpen>
   /**
    * Lets a call through. Whoever got a permit has to `record` an outcome for it, whatever happens; so it has to be
-   * called where interruption is masked, with that mask's `restore`. `execute` does all that.
+   * called where interruption is masked, with that mask's `restore`. `execute` does all that. `at` is the time on the
+   * monotonic clock in milliseconds, for those who know it already.
    */
   readonly admit: (
-    restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+    restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>,
+    at?: number
   ) => Effect.Effect<Permit, CircuitOpen>
-  readonly record: (permit: Permit, outcome: Outcome) => Effect.Effect<void>
+  /** What became of a call that was let through. To be called where interruption is masked. */
+  readonly record: (permit: Permit, outcome: Outcome, at?: number) => Effect.Effect<void>
   /** Waits until the circuit opens, or is isolated. */
   readonly opened: Effect.Effect<void>
   readonly state: Effect.Effect<Status>
@@ -152,6 +161,7 @@ export interface Breaker {
   readonly reset: Effect.Effect<void>
   /** The state as plain data, for another process to `restore`. Of a store that is shared: this process's own view. */
   readonly snapshot: Effect.Effect<Snapshot>
+  /** Takes over the state of another process, or an earlier one. */
   readonly restore: (snapshot: Snapshot) => Effect.Effect<void>
 }
 
@@ -164,6 +174,7 @@ export interface Breaker {
 export class CircuitBreakerStore extends Context.Tag("salvo/CircuitBreakerStore")<
   CircuitBreakerStore,
   {
+    /** Makes the breaker of a name. `notify` is told of every change of its mode. */
     readonly make: (name: string, settings: Settings, notify: Handle.Notify) => Effect.Effect<Handle.Stored>
   }
 >() {}
@@ -186,7 +197,21 @@ export class CircuitBreaker extends Context.Tag("salvo/CircuitBreaker")<
 const bufferSize = 1024
 
 /**
- * Breakers over any store.
+ * Tells the `BatchEvents` of whoever caused a change, and those the breakers were made with. Each of them once: they are
+ * the same as a rule.
+ */
+const tellEvents = (madeWith: Option.Option<BatchEvents["Type"]>, transition: Transition): Effect.Effect<void> =>
+  Effect.flatMap(Effect.serviceOption(BatchEvents), (causedWith) => {
+    const events = new Set(Arr.getSomes([madeWith, causedWith]))
+    if (events.size === 0) return Effect.void
+    return Effect.flatMap(now, (at) =>
+      Effect.forEach(events, ({ publish }) => publish({ _tag: "CircuitChanged", at, ...transition }), { discard: true })
+    )
+  })
+
+/**
+ * Breakers over any store. Changes of mode are told as `CircuitChanged` to the `BatchEvents` of whoever causes them, and
+ * to those of this layer's own environment.
  *
  * @since 0.1.0
  * @category layers
@@ -195,11 +220,15 @@ export const layer: Layer.Layer<CircuitBreaker, never, CircuitBreakerStore> = La
   CircuitBreaker,
   Effect.gen(function* () {
     const store = yield* CircuitBreakerStore
+    const events = yield* Effect.serviceOption(BatchEvents)
     const pubsub = yield* Effect.acquireRelease(PubSub.sliding<Transition>(bufferSize), PubSub.shutdown)
     return {
-      // Calls may outlive the layer, and what they find out is then told to nobody.
       get: yield* Handle.registry(store.make, (transition) =>
-        Effect.unlessEffect(PubSub.publish(pubsub, transition), PubSub.isShutdown(pubsub))
+        Effect.zipRight(
+          tellEvents(events, transition),
+          // Calls may outlive the layer, and what they find out is then told to nobody.
+          Effect.unlessEffect(PubSub.publish(pubsub, transition), PubSub.isShutdown(pubsub))
+        )
       ),
       transitions: Stream.fromPubSub(pubsub)
     }
@@ -241,6 +270,9 @@ export interface ExecuteOptions<in A, in E> {
 
 const unclassified: Outcome = { _tag: "Failure", cause: "its exit could not be classified" }
 
+/** The monotonic clock. */
+const millisOf = (clock: Clock.Clock): number => Number(clock.unsafeCurrentTimeNanos()) / 1e6
+
 const firstLine = (text: string): string => text.split("\n", 1)[0] ?? ""
 
 const classifyExit = (exit: Exit.Exit<unknown, unknown>): Outcome => {
@@ -267,15 +299,16 @@ export const execute: {
 } = dual(2, <A, E, R>(effect: Effect.Effect<A, E, R>, { classify = classifyExit, key, policy }: ExecuteOptions<A, E>) =>
   Effect.flatMap(CircuitBreaker, (breakers) =>
     Effect.flatMap(breakers.get(key, policy), (breaker) =>
-      Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(breaker.admit(restore), (permit) =>
-          Effect.flatMap(Effect.exit(restore(effect)), (exit) =>
-            Effect.sync(() => classify(exit)).pipe(
+      Effect.clockWith((clock) =>
+        Effect.uninterruptibleMask((restore) =>
+          Effect.flatMap(breaker.admit(restore, millisOf(clock)), (permit) =>
+            Effect.flatMap(Effect.exit(restore(effect)), (exit) => {
+              const outcome = Either.try(() => classify(exit))
               // Whatever happens, the permit has to come back.
-              Effect.tapErrorCause(() => breaker.record(permit, unclassified)),
-              Effect.flatMap((outcome) => breaker.record(permit, outcome)),
-              Effect.zipRight(exit)
-            )
+              return Either.isLeft(outcome)
+                ? Effect.zipRight(breaker.record(permit, unclassified), Effect.die(outcome.left))
+                : Effect.zipRight(breaker.record(permit, outcome.right, millisOf(clock)), exit)
+            })
           )
         )
       )

@@ -90,7 +90,9 @@ export class Journal extends Context.Tag("salvo/Journal")<
   {
     /** Opens a log for as long as the scope lasts; whoever opens it meanwhile shares it. */
     readonly open: (log: string) => Effect.Effect<Log, never, Scope.Scope>
+    /** Forgets a log. */
     readonly remove: (log: string) => Effect.Effect<void, JournalError>
+    /** See `Options`. */
     readonly whenFailing: "go on" | "stop before writes"
   }
 >() {}

@@ -98,7 +98,14 @@ export class ModelError extends Schema.TaggedError<ModelError>("salvo/ModelError
  */
 export class Model extends Context.Tag("salvo/Model")<
   Model,
-  { readonly streamTurn: (request: TurnRequest) => Stream.Stream<TurnEvent, ModelError> }
+  {
+    /** One turn of the model, as it comes; the last event of a complete one is `TurnCompleted`. */
+    readonly streamTurn: (request: TurnRequest) => Stream.Stream<TurnEvent, ModelError>
+    /** Who serves it, as traces name it (`gen_ai.provider.name`, such as `anthropic`). Default: not told. */
+    readonly provider?: string | undefined
+    /** The model that is asked for, as traces name it (`gen_ai.request.model`). Default: not told. */
+    readonly model?: string | undefined
+  }
 >() {}
 
 const cut = () =>

@@ -38,6 +38,7 @@ export class OutputStore extends Context.Tag("salvo/OutputStore")<
   {
     /** Keeps a text; one that is there already is replaced. */
     readonly put: (key: string, text: string) => Effect.Effect<void, OutputStoreError>
+    /** None where nothing is kept under that key. */
     readonly get: (key: string) => Effect.Effect<Option.Option<string>, OutputStoreError>
   }
 >() {}

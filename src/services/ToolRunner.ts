@@ -89,15 +89,18 @@ export interface OpenBatch<out Tools extends Tool.Tool = Tool.Tool> {
 export class ToolRunner extends Context.Tag("salvo/ToolRunner")<
   ToolRunner,
   {
+    /** See `ToolRunner.run`. */
     readonly run: <Tools extends Tool.Tool>(
       toolbox: Toolbox<Tools>,
       calls: ReadonlyArray<ToolCall>,
       options?: RunOptions<Tools>
     ) => Effect.Effect<BatchResult<Tools>, never, Tool.Requirements<Tools>>
+    /** See `ToolRunner.open`. */
     readonly open: <Tools extends Tool.Tool>(
       toolbox: Toolbox<Tools>,
       options?: RunOptions<Tools>
     ) => Effect.Effect<OpenBatch<Tools>, never, Tool.Requirements<Tools> | Scope.Scope>
+    /** See `ToolRunner.unavailable`. */
     readonly unavailable: (toolbox: Toolbox) => Effect.Effect<ReadonlySet<string>>
   }
 >() {}

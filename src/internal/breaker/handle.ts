@@ -3,8 +3,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Equivalence from "effect/Equivalence"
 import * as Metric from "effect/Metric"
+import * as MetricLabel from "effect/MetricLabel"
 import type * as Scope from "effect/Scope"
-import * as SynchronizedRef from "effect/SynchronizedRef"
 import * as Policy from "../../policies/CircuitBreaker.ts"
 import { now } from "../../policies/Timeout.ts"
 import type { Breaker, Outcome, Status, Transition } from "../../services/CircuitBreaker.ts"
@@ -18,8 +18,9 @@ import type { Settings } from "./settings.ts"
 export interface Stored {
   readonly check: Effect.Effect<Machine.Rejected | undefined>
   /** Called where interruption is masked. */
-  readonly admit: (restore: Restore) => Effect.Effect<Machine.Verdict>
-  readonly record: (permit: Machine.Permit, outcome: Machine.Outcome) => Effect.Effect<void>
+  readonly admit: (restore: Restore, at?: number) => Effect.Effect<Machine.Verdict>
+  /** Called where interruption is masked. `at` is the time on the monotonic clock, where it is known already. */
+  readonly record: (permit: Machine.Permit, outcome: Machine.Outcome, at?: number) => Effect.Effect<void>
   readonly status: Effect.Effect<Look.Status>
   readonly isolate: Effect.Effect<void, never, Scope.Scope>
   readonly reset: Effect.Effect<void>
@@ -85,6 +86,21 @@ const waiters = () => {
   return { opened, wake }
 }
 
+/**
+ * An open circuit makes very many of them, and where in Salvo that happened tells nobody anything: without the stack,
+ * which is most of what an error costs, and without checking its own fields again.
+ */
+const refusal = (breaker: string, { lastFailure, mode, retryAfterMillis }: Machine.Rejected): CircuitOpen => {
+  const limit = Error.stackTraceLimit
+  Error.stackTraceLimit = 0
+  const error = new CircuitOpen(
+    { breaker, mode, retryAfter: optional(retryAfterMillis), lastFailure },
+    { disableValidation: true }
+  )
+  Error.stackTraceLimit = limit
+  return error
+}
+
 /** A permit whose outcome no era takes: of a call that is let through although the circuit is open. */
 const shadow = (startedAt: number): Machine.Permit => ({ era: -1, token: undefined, startedAt })
 
@@ -96,7 +112,8 @@ const make = Effect.fnUntraced(function* (
 ) {
   const gauge = Metric.tagged(stateGauge, "breaker", name)
   const moved = Metric.tagged(transitions, "breaker", name)
-  const turnedAway = Metric.tagged(rejections, "breaker", name)
+  // Made once: Effect finds a metric by their identity.
+  const labels = [MetricLabel.make("breaker", name)]
   const { opened, wake } = waiters()
 
   const stored = yield* store(name, settings, (transition) =>
@@ -113,16 +130,15 @@ const make = Effect.fnUntraced(function* (
   yield* Metric.set(gauge, levels.Closed)
   yield* Metric.incrementBy(moved, 0)
 
-  const refuse = ({ lastFailure, mode, retryAfterMillis }: Machine.Rejected): Effect.Effect<never, CircuitOpen> =>
-    Effect.zipRight(
-      Metric.increment(turnedAway),
-      Effect.fail(new CircuitOpen({ breaker: name, mode, retryAfter: optional(retryAfterMillis), lastFailure }))
-    )
+  const refuse = (rejected: Machine.Rejected): Effect.Effect<never, CircuitOpen> => {
+    rejections.unsafeUpdate(1, labels)
+    return Effect.fail(refusal(name, rejected))
+  }
 
   const check = Effect.flatMap(stored.check, (rejected) => (rejected === undefined ? Effect.void : refuse(rejected)))
 
-  const admit: Breaker["admit"] = (restore) =>
-    Effect.flatMap(stored.admit(restore), (verdict) =>
+  const admit: Breaker["admit"] = (restore, at) =>
+    Effect.flatMap(stored.admit(restore, at), (verdict) =>
       verdict._tag === "Admitted"
         ? Effect.succeed(verdict.permit)
         : settings.metricsOnly
@@ -134,7 +150,7 @@ const make = Effect.fnUntraced(function* (
     name,
     check: settings.metricsOnly ? Effect.void : check,
     admit,
-    record: (permit, outcome) => stored.record(permit, toOutcome(outcome)),
+    record: (permit, outcome, at) => stored.record(permit, toOutcome(outcome), at),
     opened: settings.metricsOnly ? Effect.never : opened,
     state: Effect.map(stored.status, toStatus),
     isolate: stored.isolate,
@@ -164,26 +180,42 @@ export const registry = (
 ): Effect.Effect<
   (name: string, policy?: Policy.CircuitBreakerPolicy, lease?: Duration.Duration) => Effect.Effect<Breaker>
 > =>
-  Effect.map(SynchronizedRef.make(new Map<string, Known>()), (known) => {
-    const making = (name: string, settings: Settings, policy: Policy.CircuitBreakerPolicy | undefined) =>
-      SynchronizedRef.modifyEffect(known, (breakers) => {
-        const found = breakers.get(name)
-        return found === undefined
-          ? Effect.map(make(name, settings, store, publish), (breaker) => [
-              breaker,
-              new Map(breakers).set(name, { breaker, settings, policy })
-            ])
-          : Effect.succeed([found.breaker, breakers])
-      })
-    return Effect.fnUntraced(function* (name, policy, lease) {
-      const found = (yield* SynchronizedRef.get(known)).get(name)
-      if (found !== undefined && (policy === undefined || policy === found.policy)) return found.breaker
+  Effect.map(Effect.makeSemaphore(1), (making) => {
+    const known = new Map<string, Known>()
+
+    const madeOnce = (name: string, settings: Settings, policy: Policy.CircuitBreakerPolicy | undefined) =>
+      making.withPermits(1)(
+        Effect.suspend(() => {
+          const found = known.get(name)
+          return found === undefined
+            ? Effect.map(make(name, settings, store, publish), (breaker) => {
+                known.set(name, { breaker, settings, policy })
+                return breaker
+              })
+            : Effect.succeed(found.breaker)
+        })
+      )
+
+    const decide = Effect.fnUntraced(function* (
+      name: string,
+      policy: Policy.CircuitBreakerPolicy | undefined,
+      lease: Duration.Duration | undefined
+    ) {
       Policy.checkPolicy(policy ?? {}, `CircuitBreaker ${JSON.stringify(name)}`)
       const settings = yield* Policy.settings(policy ?? {}, lease)
-      if (found === undefined) return yield* making(name, settings, policy)
+      const found = known.get(name)
+      if (found === undefined) return yield* madeOnce(name, settings, policy)
       if (!same(found.settings, settings)) {
         yield* Effect.logWarning(`The circuit breaker ${name} already has another policy, which stays`)
       }
       return found.breaker
     })
+
+    return (name, policy, lease) =>
+      Effect.suspend(() => {
+        const found = known.get(name)
+        return found !== undefined && (policy === undefined || policy === found.policy)
+          ? Effect.succeed(found.breaker)
+          : decide(name, policy, lease)
+      })
   })

@@ -175,8 +175,13 @@ const reject = (...[state, mode, retryAfterMillis]: Parameters<typeof rejection>
 const hasProbe = (state: State, settings: Settings): boolean =>
   state.probes.length < settings.probeConcurrency && state.probed.calls + state.probes.length < settings.probes
 
-/** Asks for a call to be let through. `token` names it, should it become a probe. */
-export const admit = (before: State, settings: Settings, now: number, token: string): readonly [Verdict, State] => {
+/** Asks for a call to be let through. `nextToken` names it, should it become a probe. */
+export const admit = (
+  before: State,
+  settings: Settings,
+  now: number,
+  nextToken: () => string
+): readonly [Verdict, State] => {
   const state = before.mode === "Closed" ? before : settle(before, settings, now)
   switch (state.mode) {
     case "Closed":
@@ -189,6 +194,7 @@ export const admit = (before: State, settings: Settings, now: number, token: str
       if (!hasProbe(state, settings)) {
         return reject(state, "HalfOpen", Math.min(...state.probes.map((probe) => probe.leaseEnds)) - now)
       }
+      const token = nextToken()
       const probe = { token, leaseEnds: now + settings.leaseMillis }
       return [
         { _tag: "Admitted", permit: { era: state.era, token, startedAt: now } },
@@ -201,7 +207,7 @@ export const admit = (before: State, settings: Settings, now: number, token: str
 /** Whether a call would be turned away, without taking a probe's slot or counting it. */
 export const check = (before: State, settings: Settings, now: number): Rejected | undefined => {
   if (before.mode === "Closed") return undefined
-  const [verdict] = admit(before, settings, now, "")
+  const [verdict] = admit(before, settings, now, () => "")
   return verdict._tag === "Rejected" ? verdict : undefined
 }
 

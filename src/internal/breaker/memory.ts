@@ -29,34 +29,40 @@ export const make = (_name: string, settings: Settings, notify: Notify): Effect.
       )
     )
 
-    /** One step of the machine, atomically; tells of it where the mode has changed. */
-    const step = <A>(f: (state: Machine.State, time: number) => readonly [A, Machine.State]): Effect.Effect<A> =>
-      Effect.uninterruptible(
-        Effect.flatMap(now, (time) =>
-          Effect.flatMap(
-            Ref.modify(ref, ({ state: before, untold }) => {
-              const [answer, state] = f(before, time)
-              const moved = before.mode !== state.mode
-              return [
-                { answer, moved },
-                { state, untold: moved ? Arr.append(untold, transition(before.mode, state)) : untold }
-              ]
-            }),
-            ({ answer, moved }) => (moved ? Effect.as(tell, answer) : Effect.succeed(answer))
-          )
-        )
-      )
+    /**
+     * One step of the machine, atomically; tells of it where the mode has changed. To be run where interruption is
+     * masked. `at` saves asking the clock.
+     */
+    const step = <A>(
+      f: (state: Machine.State, time: number) => readonly [A, Machine.State],
+      at: number | undefined
+    ): Effect.Effect<A> => {
+      if (at === undefined) return Effect.flatMap(now, (time) => step(f, time))
+      let moved = false
+      const stepped = Ref.modify(ref, (held) => {
+        const before = held.state
+        const [answer, state] = f(before, at)
+        if (before === state) return [answer, held]
+        moved = before.mode !== state.mode
+        return [
+          answer,
+          { state, untold: moved ? Arr.append(held.untold, transition(before.mode, state)) : held.untold }
+        ]
+      })
+      return Effect.flatMap(stepped, (answer) => (moved ? Effect.as(tell, answer) : Effect.succeed(answer)))
+    }
 
-    const update = (f: (state: Machine.State, time: number) => Machine.State) =>
-      step((state, time) => [undefined, f(state, time)])
+    const update = (f: (state: Machine.State, time: number) => Machine.State, at?: number) =>
+      step((state, time) => [undefined, f(state, time)], at)
 
     const look = <A>(f: (state: Machine.State, time: number) => A) =>
       Effect.flatMap(now, (time) => Effect.map(Ref.get(ref), ({ state }) => f(state, time)))
 
     return {
       check: look((state, time) => Machine.check(state, settings, time)),
-      admit: () => step((state, time) => Machine.admit(state, settings, time, nextName())),
-      record: (permit, outcome) => update((state, time) => Machine.record(state, settings, time, permit, outcome)),
+      admit: (_restore, at) => step((state, time) => Machine.admit(state, settings, time, nextName), at),
+      record: (permit, outcome, at) =>
+        update((state, time) => Machine.record(state, settings, time, permit, outcome), at),
       status: look((state, time) => Look.status(state, settings, time)),
       isolate: Effect.asVoid(
         Effect.acquireRelease(
@@ -64,8 +70,9 @@ export const make = (_name: string, settings: Settings, notify: Notify): Effect.
           (holder) => update((state) => Machine.release(state, holder))
         )
       ),
-      reset: update(Machine.reset),
+      reset: Effect.uninterruptible(update(Machine.reset)),
       snapshot: look((state, time) => Look.exported(state, settings, time)),
-      restore: (snapshot) => update((state, time) => Look.imported(state, settings, time, snapshot))
+      restore: (snapshot) =>
+        Effect.uninterruptible(update((state, time) => Look.imported(state, settings, time, snapshot)))
     }
   })

@@ -12,8 +12,14 @@ import * as Random from "effect/Random"
 import * as Keys from "./keys.ts"
 import type { Limits } from "./options.ts"
 
-/** How many entries are looked at for one that may go; where there are no more than these, it is exactly the right one. */
-const sample = 5
+/**
+ * How many entries are looked at for one that may go. Where there are no more than these, it is exactly the one that was
+ * not used for longest; among many it is never one of the latest.
+ */
+const sample = 8
+
+/** How many may go for one that comes, where there are too many: more than one, so that they become fewer. */
+const mostForOne = 2
 
 export interface Logs {
   /** When it was used last, in milliseconds of the wall clock; undefined where it is not there any more. */
@@ -22,11 +28,11 @@ export interface Logs {
   readonly forget: (entry: Keys.Entry) => Effect.Effect<boolean, PlatformError>
 }
 
-interface Seen {
+interface Found {
   readonly slot: number
   readonly entry: Keys.Entry | undefined
-  /** Undefined where nothing is left of it. */
-  readonly usedAt: number | undefined
+  /** When it began or, where that is known, was used last. */
+  readonly at: number
 }
 
 export interface Catalogue {
@@ -78,34 +84,42 @@ export const make = (texts: Keys.Texts, { maxAgeMillis, maxLogs }: Limits, logs:
       }
     })
 
-  const look = (slot: number, time: number, isCrowded: boolean): Effect.Effect<Seen, PlatformError> =>
-    Effect.gen(function* () {
-      const entry = Option.getOrUndefined(yield* read(slot))
-      if (entry === undefined) return { slot, entry, usedAt: undefined }
-      const isYoung = time - entry.at <= maxAgeMillis
-      return { slot, entry, usedAt: isYoung && !isCrowded ? entry.at : yield* logs.usedAt(entry) }
-    })
-
   const someOf = (size: number, isCrowded: boolean): Effect.Effect<ReadonlyArray<number>> =>
     size <= sample
       ? Effect.succeed(Array.from({ length: size }, (_, slot) => slot))
       : Effect.map(Effect.replicateEffect(Random.nextIntBetween(0, size), isCrowded ? sample : 1), Arr.dedupe)
 
-  /** Lets go of what is too old, and of what was not used for longest where there are too many. */
+  const look = (slot: number) =>
+    Effect.map(read(slot), (found): Found => {
+      const entry = Option.getOrUndefined(found)
+      return { slot, entry, at: entry?.at ?? Number.NEGATIVE_INFINITY }
+    })
+
+  /** Those that are too old, or of which nothing is left, and `excess` of those that were not used for longest. */
+  const chosen = (found: ReadonlyArray<Found>, time: number, excess: number) =>
+    Effect.gen(function* () {
+      const over: Array<Found> = []
+      const live: Array<Found> = []
+      for (const one of Arr.sortWith(found, ({ at }) => at, Order.number)) {
+        // None of the rest was used before it began.
+        const isEnough = over.length + live.filter(({ at }) => at <= one.at).length >= excess
+        if (isEnough && time - one.at <= maxAgeMillis) break
+        const usedAt = one.entry === undefined ? undefined : yield* logs.usedAt(one.entry)
+        if (usedAt === undefined || time - usedAt > maxAgeMillis) over.push(one)
+        else if (usedAt !== Number.POSITIVE_INFINITY) live.push({ ...one, at: usedAt })
+      }
+      const oldest = Arr.sortWith(live, ({ at }) => at, Order.number)
+      return [...over, ...oldest.slice(0, Math.max(0, excess - over.length))]
+    })
+
   const makeRoom = (time: number) =>
     Effect.gen(function* () {
       const size = yield* end
-      const excess = size + 1 - maxLogs
-      const seen = yield* Effect.forEach(yield* someOf(size, excess > 0), (slot) => look(slot, time, excess > 0), {
-        concurrency: "unbounded"
-      })
-      const isOver = ({ usedAt }: Seen) => usedAt === undefined || time - usedAt > maxAgeMillis
-      const [live, over] = Arr.partition(seen, isOver)
-      const oldest = Arr.sortWith(live, ({ usedAt = 0 }) => usedAt, Order.number)
-        .filter(({ usedAt }) => usedAt !== Number.POSITIVE_INFINITY)
-        .slice(0, Math.max(0, excess - over.length))
+      const excess = Math.min(size + 1 - maxLogs, mostForOne)
+      const found = yield* Effect.forEach(yield* someOf(size, excess > 0), look, { concurrency: "unbounded" })
+      const gone = yield* chosen(found, time, excess)
       // From the end, so that none is moved that is to go as well.
-      for (const { entry, slot } of Arr.sortWith([...over, ...oldest], ({ slot }) => -slot, Order.number)) {
+      for (const { entry, slot } of Arr.sortWith(gone, ({ slot }) => -slot, Order.number)) {
         if (entry === undefined || (yield* logs.forget(entry))) yield* vacate(slot)
       }
     })

@@ -4,6 +4,7 @@ import * as Schema from "effect/Schema"
 import type { JournalError, Log } from "../../services/Journal.ts"
 import type * as Tool from "../../Tool.ts"
 import * as ToolError from "../../ToolError.ts"
+import { canonical } from "../canonical.ts"
 import type { Failed } from "../failed.ts"
 import type { Answer } from "../job.ts"
 import * as Ledger from "./ledger.ts"
@@ -25,18 +26,38 @@ export interface Entries {
   readonly entry: (
     definition: Tool.Definition,
     operation: Record.Operation,
-    isHere: (callId: string) => boolean
+    isHere: (operation: Record.Operation) => boolean
   ) => Entry
 }
 
 export const isAnswer = (result: Answer | Failed): result is Answer => "source" in result
 
-/** An error as the tool's schemas write it. One that they refuse is still told by its tag. */
+/** An error as the tool's schemas write it; nothing of one that they refuse, or that JSON cannot say. */
 const encodeError = (definition: Tool.Definition, error: ToolError.ToolError): Effect.Effect<unknown> =>
-  Effect.orElseSucceed(Schema.encode(ToolError.schema(definition.failure))(error), () => undefined)
+  Effect.orElseSucceed(
+    Effect.filterOrFail(Schema.encode(ToolError.schema(definition.failure))(error), isJson),
+    () => undefined
+  )
+
+const isJson = (u: unknown): boolean => canonical(u) !== undefined
 
 export const make = (log: Log, whenFailing: "go on" | "stop before writes"): Entries => {
   const ledger = Ledger.make(log.records)
+  /** What calls came to and could not be recorded. What is begun after it is not recorded without it. */
+  const missed = new Set<Record.Record>()
+
+  const append = (record: Record.Record) => Effect.tapError(log.append(record), () => Effect.sync(() => missed.add(record)))
+
+  const appendMissed = Effect.suspend(() =>
+    Effect.forEach(
+      missed,
+      (record) =>
+        Effect.map(log.append(record), () => {
+          missed.delete(record)
+        }),
+      { discard: true }
+    )
+  )
   return {
     entry: (definition, asked, isHere) => {
       const known = ledger.claim(asked, isHere)
@@ -47,17 +68,17 @@ export const make = (log: Log, whenFailing: "go on" | "stop before writes"): Ent
         known,
         stopsWrites: whenFailing === "stop before writes",
         isKnown: log.isKnown,
-        started: (attempt) => log.append({ _tag: "Started", ...operation, attempt }),
+        started: (attempt) => Effect.zipRight(appendMissed, log.append({ _tag: "Started", ...operation, attempt })),
         attemptFailed: (attempt, { error, fault }) =>
           Effect.flatMap(encodeError(definition, error), (error) =>
-            log.append({ _tag: "AttemptFailed", ...operation, attempt, error, fault })
+            append({ _tag: "AttemptFailed", ...operation, attempt, error, fault })
           ),
         landed: (attempts, result) =>
           isAnswer(result)
             ? Effect.flatMap(
                 result.replaces === undefined ? Effect.succeed(undefined) : encodeError(definition, result.replaces),
                 (replaces) =>
-                  log.append({
+                  append({
                     _tag: "Landed",
                     ...operation,
                     attempts,
@@ -66,7 +87,7 @@ export const make = (log: Log, whenFailing: "go on" | "stop before writes"): Ent
                   })
               )
             : Effect.flatMap(encodeError(definition, result.error), (error) =>
-                log.append({
+                append({
                   _tag: "Landed",
                   ...operation,
                   attempts,

@@ -21,18 +21,21 @@ export interface Ledger {
    * What is known of an operation: of that very one, or else of one with the same tool and input under the id of a call
    * that is not there any more, as when the model is asked for its turn again. What was taken is not given twice.
    */
-  readonly claim: (operation: Record.Operation, isHere: (callId: string) => boolean) => Known | undefined
+  readonly claim: (
+    operation: Record.Operation,
+    isHere: (operation: Record.Operation) => boolean
+  ) => Known | undefined
 }
 
 const running: State = { _tag: "running" }
 
 const read = (records: ReadonlyArray<Record.Record>): Map<string, Known> => {
   const byKey = new Map<string, Known>()
-  const put = ({ callId, input, key, tool }: Record.Operation, attempts: number, state: State) => {
+  const put = ({ callId, input, isInstead, key, tool }: Record.Operation, attempts: number, state: State) => {
     const known = byKey.get(key)
     // What has its result keeps it.
     if (known?.state._tag === "landed") return
-    const operation = { key, callId, tool, ...(input === undefined ? {} : { input }) }
+    const operation = { key, callId, tool, input, isInstead }
     byKey.set(key, { operation, attempts: Math.max(attempts, known?.attempts ?? 0), state })
   }
   for (const record of records) {
@@ -53,7 +56,7 @@ const read = (records: ReadonlyArray<Record.Record>): Map<string, Known> => {
 }
 
 const isSame = (one: Record.Operation, other: Record.Operation): boolean =>
-  one.tool === other.tool && one.input === other.input
+  one.tool === other.tool && one.input === other.input && one.isInstead === other.isInstead
 
 export const make = (records: ReadonlyArray<Record.Record>): Ledger => {
   const left = read(records)
@@ -69,7 +72,7 @@ export const make = (records: ReadonlyArray<Record.Record>): Ledger => {
       // JSON cannot say what it was given, so nothing says that it is the same.
       if (operation.input === undefined) return undefined
       for (const known of left.values()) {
-        if (isSame(known.operation, operation) && !isHere(known.operation.callId)) return take(known)
+        if (isSame(known.operation, operation) && !isHere(known.operation)) return take(known)
       }
       return undefined
     }

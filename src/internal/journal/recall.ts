@@ -46,6 +46,13 @@ const answerFrom = (job: Job, outcome: Record.Landed["outcome"] & { _tag: "Succe
 
 const unknown = (job: Job): Settled => Effect.fail(Failed.of(new ToolError.OutcomeUnknown(), job.definition))
 
+/** As long as an attempt, but no longer than the call and its batch have. */
+const timeLeft = ({ policy, progress, shared }: Job): Duration.Duration => {
+  const time = shared.time()
+  const deadline = Math.min((progress.startedAt ?? time) + policy.totalMillis, shared.batchDeadline)
+  return Duration.millis(Math.min(policy.attemptMillis, Math.max(0, deadline - time)))
+}
+
 /** What a handler says of a call that it may have carried out: its output, or none where it did not. */
 const reconciled = (job: Job, input: unknown, run: Settled): Settled => {
   const { reconcile } = job.handler
@@ -61,7 +68,7 @@ const reconciled = (job: Job, input: unknown, run: Settled): Settled => {
   return Effect.suspend(() => reconcile(input as never, call)).pipe(
     Effect.disconnect,
     Effect.timeoutFail({
-      duration: Duration.millis(job.policy.attemptMillis),
+      duration: timeLeft(job),
       onTimeout: () => "it took too long"
     }),
     Effect.exit,

@@ -16,7 +16,9 @@ const operation = {
   callId: Schema.String,
   tool: Schema.String,
   /** Canonical (RFC 8785); missing where JSON cannot say it. */
-  input: Schema.optional(Schema.String)
+  input: Schema.optional(Schema.String),
+  /** Of the tool that answers in a call's place, which only that call may ask for. */
+  isInstead: Schema.optional(Schema.Literal(true))
 }
 
 const Failure = Schema.Struct({ error: Schema.Unknown, fault: Fault })

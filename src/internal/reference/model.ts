@@ -20,11 +20,14 @@ export type Resolve = (reference: Ref) => Either.Either<unknown, UnresolvedRefer
 export interface Parsed {
   readonly references: ReadonlyArray<Ref>
   readonly label: string | undefined
+  /** The arguments with the values that the references point to. */
   readonly fill: (resolve: Resolve) => Either.Either<object, UnresolvedReference>
 }
 
 export interface Grammar {
+  /** Finds the references in what the model wrote. */
   readonly parse: (input: object) => Either.Either<Parsed, UnresolvedReference>
+  /** A tool's input schema, as the model is given it, with references allowed in it. */
   readonly widen: (schema: JsonSchema) => JsonSchema
   readonly guidance: string
 }

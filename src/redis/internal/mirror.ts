@@ -166,7 +166,7 @@ export class Mirror {
 
   /** Asks the own machine. */
   admitLocally(now: number, token: string): Machine.Verdict {
-    const [verdict, state] = Machine.admit(this.local, this.settings, now, token)
+    const [verdict, state] = Machine.admit(this.local, this.settings, now, () => token)
     this.step(state)
     return verdict
   }

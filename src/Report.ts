@@ -42,7 +42,7 @@ export interface ToolResultBlock {
 const nothing = "(no output)"
 
 const budget = (toolbox: Toolbox | undefined, tool: Tool.Definition | undefined): number =>
-  Policy.resolve(tool?.policy ?? {}, Policy.resolve(toolbox?.policy ?? {}, Policy.defaults)).maxOutputBytes
+  tool?.policy.maxOutputBytes ?? toolbox?.policy.maxOutputBytes ?? Policy.defaults.maxOutputBytes
 
 /** A string is shown as it is, anything else as JSON. */
 const plain = (encoded: unknown): string => {

@@ -15,8 +15,8 @@ const isOpen = (events: ReadonlyArray<BatchEvents.BatchEvent>): boolean => {
   for (const event of events) {
     if (event._tag === "CircuitChanged") continue
     const key = `${event.index} ${event.batchId}`
+    if (event._tag === "Submitted") open.add(key)
     if (event._tag === "Finished") open.delete(key)
-    else open.add(key)
   }
   return open.size > 0
 }

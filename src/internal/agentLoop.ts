@@ -9,6 +9,7 @@ import { now } from "../policies/Timeout.ts"
 import * as Reference from "../Reference.ts"
 import * as Report from "../Report.ts"
 import type { Conversation, Exchange, LoopOptions, Stop } from "../services/Agent.ts"
+import * as Journal from "../services/Journal.ts"
 import * as Model from "../services/Model.ts"
 import * as ToolRunner from "../services/ToolRunner.ts"
 import type * as Tool from "../Tool.ts"
@@ -41,18 +42,22 @@ const ended = (stop: Stop): boolean => stop === "end_turn" || stop === "max_toke
 const ranOut = (stop: Stop): boolean => stop === "out_of_turns" || stop === "out_of_time" || stop === "out_of_tokens"
 
 /** The tokens of earlier processes are not this run's. */
-const spentHere = (usage: Model.Turn["usage"], { log }: Begin): Model.Turn["usage"] => {
-  const before = [log?.known.usage, log?.known.open?.usage]
+const spentHere = (usage: Model.Turn["usage"], { log, prompt }: Begin): Model.Turn["usage"] => {
+  const before = prompt === undefined ? [log?.known.usage, log?.known.open?.usage] : []
   return {
     inputTokens: before.reduce((left, spent) => left - (spent?.inputTokens ?? 0), usage.inputTokens),
     outputTokens: before.reduce((left, spent) => left - (spent?.outputTokens ?? 0), usage.outputTokens)
   }
 }
 
+/** The calls of a conversation that is written down are so in its order. */
+const journaled = <A, E, R>(all: Effect.Effect<A, E, R>, { log }: Begin): Effect.Effect<A, E, R> =>
+  log === undefined ? all : Effect.provideService(all, Journal.Journal, log.journal)
+
 /** `scope` is that of the calls, should the loop end in the middle of them. */
 export const run = <Tools extends Tool.Tool>(options: LoopOptions<Tools>, begin: Begin, scope: Scope.Scope) =>
   Effect.flatMap(Model.Model, (model) =>
-    Telemetry.span(loop(options, begin, scope), {
+    Telemetry.span(journaled(loop(options, begin, scope), begin), {
       name: "invoke_agent",
       kind: "internal",
       attributes: { "gen_ai.operation.name": "invoke_agent", ...Telemetry.ofModel(model) },
@@ -98,13 +103,16 @@ const loop = <Tools extends Tool.Tool>(
     const maxTurns = options.maxTurns ?? 20
     const exchanges: Array<Exchange<Tools>> = []
     let maxTokens = options.maxTokens ?? 4096
-    let usage = known?.usage ?? { inputTokens: 0, outputTokens: 0 }
+    // A prompt begins anew.
+    const begun = prompt === undefined ? known : undefined
+    let usage = begun?.usage ?? { inputTokens: 0, outputTokens: 0 }
+    let turns = begun?.turns ?? 0
     let answer = ""
 
     /** Written down first: what is in the conversation is never lost. */
-    const append = (messages: ReadonlyArray<Model.Message>, turn?: Model.Turn) =>
+    const append = (messages: ReadonlyArray<Model.Message>, about?: Journaled.About) =>
       Effect.zipRight(
-        log?.said(messages, turn?.usage) ?? Effect.void,
+        log?.said(messages, about) ?? Effect.void,
         Ref.update(history, (all) => [...all, ...messages])
       )
 
@@ -183,8 +191,8 @@ const loop = <Tools extends Tool.Tool>(
       }
     }
 
-    const turns = Effect.gen(function* () {
-      for (let turns = known?.turns ?? 0; turns < maxTurns; turns++) {
+    const goOn = Effect.gen(function* () {
+      for (; turns < maxTurns; turns++) {
         const left = Duration.millis(deadline - (yield* now))
         if (Duration.toMillis(left) <= 0) return "out_of_time"
         if (usage.inputTokens + usage.outputTokens >= (options.tokenBudget ?? Number.POSITIVE_INFINITY)) {
@@ -214,7 +222,9 @@ const loop = <Tools extends Tool.Tool>(
           default: {
             yield* exchange(turn, undefined)
             const content = withoutCalls(turn)
-            if (ended(next) && content.length > 0) yield* append([{ role: "assistant", content }], turn)
+            if (ended(next) && content.length > 0) {
+              yield* append([{ role: "assistant", content }], { usage: turn.usage, stop: next })
+            }
             if (ended(next)) answer = textOf(turn)
             return next
           }
@@ -225,11 +235,14 @@ const loop = <Tools extends Tool.Tool>(
     })
 
     if (known?.open !== undefined) {
-      spend(known.open)
       yield* runCalls(known.open, early.listen(known.messages))
+      if (begun !== undefined) {
+        spend(known.open)
+        turns++
+      }
     }
     if (prompt !== undefined) yield* append([{ role: "user", content: prompt }])
-    const stop: Stop = yield* turns
+    const stop: Stop = yield* goOn
     // What ran out may be given more of.
     if (log !== undefined && !ranOut(stop)) yield* log.ended(stop)
     return { stop, answer, exchanges, messages: yield* Ref.get(history), usage }

@@ -203,6 +203,7 @@ const here = (
     const leave = (exit: Exit.Exit<never, Failed.Failed>) => {
       isLeft = true
       stop()
+      progress.abandon = undefined
       progress.running.delete(fiber)
       fiber.unsafeInterruptAsFork(FiberId.none)
       shared.fork(Timeout.watched(fiber, begun.limits, leaked(job)))

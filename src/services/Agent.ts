@@ -159,7 +159,9 @@ const lastWords = (messages: ReadonlyArray<Model.Message>): string => {
 }
 
 const opened = (journal: Journal.Journal["Type"], id: string) =>
-  Effect.map(journal.open(Journaled.logOf(id)), (log) => ({ log, conversation: Journaled.make(id, log, journal) }))
+  Effect.flatMap(journal.open(Journaled.logOf(id)), (log) =>
+    Effect.map(Journaled.make(id, log, journal), (conversation) => ({ log, conversation }))
+  )
 
 /**
  * Runs the loop. Fails only if the model cannot be had; the conversation then holds all that was done.

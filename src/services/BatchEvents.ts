@@ -58,7 +58,7 @@ export type CallEvent =
   | { readonly _tag: "AttemptAbandoned"; readonly attempt: number }
   | { readonly _tag: "Retrying"; readonly attempt: number; readonly delay: Duration.Duration }
   | { readonly _tag: "Progress"; readonly attempt: number; readonly note: string | undefined }
-  /** The last event of every call. */
+  /** The last event of every call, but for an `AttemptAbandoned` of what nobody waits for any more. */
   | { readonly _tag: "Finished"; readonly result: ToolResult }
 
 /**
@@ -88,10 +88,10 @@ export class BatchEvents extends Context.Tag("salvo/BatchEvents")<
 >() {}
 
 /** A listener that falls this far behind loses the oldest events; calls never wait for listeners. */
-const bufferSize = 4096
+const bufferSize = 65_536
 
 /**
- * Events in memory, for any number of listeners. One that falls more than 4,096 events behind loses the oldest.
+ * Events in memory, for any number of listeners. One that falls more than 65,536 events behind loses the oldest.
  *
  * @since 0.1.0
  * @category layers

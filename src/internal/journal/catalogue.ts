@@ -18,6 +18,9 @@ import type { Limits } from "./options.ts"
  */
 const sample = 8
 
+/** As long as none was too old and there are not too many. */
+const smallSample = 2
+
 /** How many may go for one that comes, where there are too many: more than one, so that they become fewer. */
 const mostForOne = 2
 
@@ -46,6 +49,7 @@ export interface Catalogue {
 export const make = (texts: Keys.Texts, { maxAgeMillis, maxLogs }: Limits, logs: Logs): Catalogue => {
   /** As far as this process knows: others add and remove entries, too. */
   let size: number | undefined
+  let isAnyTooOld = false
   const turn = Effect.unsafeMakeSemaphore(1)
 
   const isTaken = (slot: number) => texts.has(Keys.slot(slot))
@@ -84,10 +88,10 @@ export const make = (texts: Keys.Texts, { maxAgeMillis, maxLogs }: Limits, logs:
       }
     })
 
-  const someOf = (size: number, isCrowded: boolean): Effect.Effect<ReadonlyArray<number>> =>
+  const someOf = (size: number, count: number): Effect.Effect<ReadonlyArray<number>> =>
     size <= sample
       ? Effect.succeed(Array.from({ length: size }, (_, slot) => slot))
-      : Effect.map(Effect.replicateEffect(Random.nextIntBetween(0, size), isCrowded ? sample : 1), Arr.dedupe)
+      : Effect.map(Effect.replicateEffect(Random.nextIntBetween(0, size), count), Arr.dedupe)
 
   const look = (slot: number) =>
     Effect.map(read(slot), (found): Found => {
@@ -108,18 +112,20 @@ export const make = (texts: Keys.Texts, { maxAgeMillis, maxLogs }: Limits, logs:
         if (usedAt === undefined || time - usedAt > maxAgeMillis) over.push(one)
         else if (usedAt !== Number.POSITIVE_INFINITY) live.push({ ...one, at: usedAt })
       }
-      const oldest = Arr.sortWith(live, ({ at }) => at, Order.number)
-      return [...over, ...oldest.slice(0, Math.max(0, excess - over.length))]
+      const oldest = Arr.sortWith(live, ({ at }) => at, Order.number).slice(0, Math.max(0, excess - over.length))
+      return { over, oldest }
     })
 
   const makeRoom = (time: number) =>
     Effect.gen(function* () {
       const size = yield* end
       const excess = Math.min(size + 1 - maxLogs, mostForOne)
-      const found = yield* Effect.forEach(yield* someOf(size, excess > 0), look, { concurrency: "unbounded" })
-      const gone = yield* chosen(found, time, excess)
+      const slots = yield* someOf(size, excess > 0 || isAnyTooOld ? sample : smallSample)
+      const found = yield* Effect.forEach(slots, look, { concurrency: "unbounded" })
+      const { oldest, over } = yield* chosen(found, time, excess)
+      isAnyTooOld = over.length > 0
       // From the end, so that none is moved that is to go as well.
-      for (const { entry, slot } of Arr.sortWith(gone, ({ slot }) => -slot, Order.number)) {
+      for (const { entry, slot } of Arr.sortWith([...over, ...oldest], ({ slot }) => -slot, Order.number)) {
         if (entry === undefined || (yield* logs.forget(entry))) yield* vacate(slot)
       }
     })
@@ -136,7 +142,7 @@ export const make = (texts: Keys.Texts, { maxAgeMillis, maxLogs }: Limits, logs:
         yield* Effect.catchAll(makeRoom(entry.at), (error) =>
           Effect.logWarning(`The journal could not let go of old logs: ${error.message}`)
         )
-        const slot = yield* end
+        const slot = size ?? (yield* end)
         yield* texts.set(Keys.slot(slot), Keys.Entry.encode(entry))
         size = slot + 1
         return slot

@@ -72,7 +72,9 @@ export const make = (records: ReadonlyArray<Record.Record>): Ledger => {
       // JSON cannot say what it was given, so nothing says that it is the same.
       if (operation.input === undefined) return undefined
       for (const known of left.values()) {
-        if (isSame(known.operation, operation) && !isHere(known.operation)) return take(known)
+        if (!isSame(known.operation, operation)) continue
+        // It may have gone on under this id before.
+        if (known.operation.callId === operation.callId || !isHere(known.operation)) return take(known)
       }
       return undefined
     }

@@ -55,16 +55,19 @@ const Turn = Schema.Struct({
   usage: Schema.Struct({ inputTokens: Schema.Number, outputTokens: Schema.Number })
 })
 
-/** A conversation grew by these messages. */
+/** A conversation grew by these messages. Exchanges are numbered: one that is written twice is told once. */
 const Said = Schema.TaggedStruct("Said", {
+  exchange: Count,
   messages: Schema.Array(Message),
-  usage: Turn.fields.usage
+  usage: Turn.fields.usage,
+  /** Why the agent is done with this. */
+  stop: Schema.optional(Schema.String)
 })
 
 /** The model's turn is complete, and its calls are about to be run. */
-const TurnReceived = Schema.TaggedStruct("TurnReceived", { turn: Turn })
+const TurnReceived = Schema.TaggedStruct("TurnReceived", { exchange: Count, turn: Turn })
 
-/** The agent is done. */
+/** The agent is done, and the model has said nothing that could go back to it. */
 const Ended = Schema.TaggedStruct("Ended", { stop: Schema.String })
 
 export const Record = Schema.Union(Started, AttemptFailed, Landed, Said, TurnReceived, Ended)

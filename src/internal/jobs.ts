@@ -181,7 +181,8 @@ export const make = <Tools extends Tool.Tool>(
 
   /** The id alone does not tell: models and gateways number the calls of a turn that is asked again as they did before. */
   const isHere: IsHere = ({ callId, input, tool: name }) =>
-    asked.get(callId)?.some(({ tool, written }) => tool.definition.name === name && canonical(written) === input) ?? false
+    asked.get(callId)?.some(({ tool, written }) => tool.definition.name === name && canonical(written) === input) ??
+    false
 
   const implementation = (tool: Tool.Tool): Pick<Known, "fork" | "handler"> => {
     const found = tool.handler(runtime.context)

@@ -109,7 +109,7 @@ export interface Options {
    * writes`.
    */
   readonly whenFailing?: "go on" | "stop before writes" | undefined
-  /** How long the store may take for one read or write. Default: 1 second. */
+  /** How long the store may take for one read or write. Default: 5 seconds. */
   readonly timeout?: Duration.DurationInput | undefined
 }
 
@@ -119,7 +119,7 @@ export interface Options {
  */
 export const make = (options: Options = {}): Effect.Effect<Journal["Type"], never, JournalStore> => {
   Settings.check(options)
-  const timeout = Duration.decode(options.timeout ?? "1 second")
+  const timeout = Duration.decode(options.timeout ?? "5 seconds")
   return Effect.map(JournalStore, (store): Journal["Type"] => ({
     open: Shared.make((name) => InLog.make(store, name, timeout)),
     remove: (name) => InLog.bounded(name, timeout, "removing", () => store.remove(name)),

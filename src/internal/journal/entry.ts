@@ -46,7 +46,8 @@ export const make = (log: Log, whenFailing: "go on" | "stop before writes"): Ent
   /** What calls came to and could not be recorded. What is begun after it is not recorded without it. */
   const missed = new Set<Record.Record>()
 
-  const append = (record: Record.Record) => Effect.tapError(log.append(record), () => Effect.sync(() => missed.add(record)))
+  const append = (record: Record.Record) =>
+    Effect.tapError(log.append(record), () => Effect.sync(() => missed.add(record)))
 
   const appendMissed = Effect.suspend(() =>
     Effect.forEach(

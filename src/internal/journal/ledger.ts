@@ -21,10 +21,7 @@ export interface Ledger {
    * What is known of an operation: of that very one, or else of one with the same tool and input under the id of a call
    * that is not there any more, as when the model is asked for its turn again. What was taken is not given twice.
    */
-  readonly claim: (
-    operation: Record.Operation,
-    isHere: (operation: Record.Operation) => boolean
-  ) => Known | undefined
+  readonly claim: (operation: Record.Operation, isHere: (operation: Record.Operation) => boolean) => Known | undefined
 }
 
 const running: State = { _tag: "running" }

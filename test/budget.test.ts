@@ -88,7 +88,10 @@ describe("a budget", () => {
   it.effect("a hundred calls that begin and fail at the same time find what they have put in", () =>
     Effect.gen(function* () {
       const budget = Budget.make(options)
-      const call = Effect.zipRight(Effect.sync(budget.deposit), Effect.zipRight(Effect.sleep("1 second"), budget.withdraw))
+      const call = Effect.zipRight(
+        Effect.sync(budget.deposit),
+        Effect.zipRight(Effect.sleep("1 second"), budget.withdraw)
+      )
       const fiber = yield* Effect.fork(Effect.replicateEffect(call, 100, { concurrency: "unbounded" }))
       yield* TestClock.adjust("1 second")
       const answers = yield* fiber

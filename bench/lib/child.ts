@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, fork } from "node:child_process"
 import { once } from "node:events"
+import { setTimeout as wait } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 
 interface Question {
@@ -57,21 +58,18 @@ const lastWords = (child: ChildProcess): (() => string) => {
 const next = async (child: ChildProcess, words: () => string, timeoutMillis: number): Promise<unknown> => {
   const done = new AbortController()
   const { signal } = done
-  // Not AbortSignal.any: on Node 20 what it makes may be collected before it fires.
-  const timer = setTimeout(() => done.abort(), timeoutMillis)
   try {
     return await Promise.race([
       once(child, "message", { signal }).then(([message]) => message as unknown),
       once(child, "close", { signal }).then(() => {
         throw new Error(words() || `ended with ${child.exitCode ?? child.signalCode}`)
+      }),
+      // Not a signal out of AbortSignal.any: on Node 20 that may be collected before it fires.
+      wait(timeoutMillis, undefined, { signal }).then(() => {
+        throw new Error(`no answer within ${timeoutMillis} ms`)
       })
     ])
-  } catch (error) {
-    throw error instanceof Error && error.name === "AbortError"
-      ? new Error(`no answer within ${timeoutMillis} ms`, { cause: error })
-      : error
   } finally {
-    clearTimeout(timer)
     done.abort()
   }
 }

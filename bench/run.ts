@@ -1,36 +1,86 @@
-/** `npm run bench -- [part …] [--json] [--rounds n]` */
+/**
+ * `npm run bench -- [part …] [--rounds n] [--smoke] [--json] [--write]`
+ *
+ * A part is `bench/<part>.ts` or `bench/<part>/index.ts` and exports `run(options: Options)`. What it resolves with is
+ * printed: arrays of rows as tables. A row that could not be measured says why in its `error`.
+ */
+import { spawnSync } from "node:child_process"
+import { existsSync } from "node:fs"
+import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
-import * as Dag from "./dag.ts"
-import * as StreamPart from "./stream.ts"
+import { writeReadme } from "./lib/readme.ts"
+import { failures, markdown } from "./lib/table.ts"
 
-const parts = { dag: Dag.run, stream: StreamPart.run }
+const parts = ["overhead", "faults", "stream", "dag", "breaker", "journal", "memory"]
 
-const isPart = (name: string): name is keyof typeof parts => Object.hasOwn(parts, name)
+const here = (path: string) => new URL(path, import.meta.url)
 
-const { positionals, values } = parseArgs({
-  allowPositionals: true,
-  options: { json: { type: "boolean", default: false }, rounds: { type: "string", default: "9" } }
-})
-
-const wrong = positionals.find((name) => !isPart(name))
-const rounds = Number(values.rounds)
-if (wrong !== undefined || !Number.isInteger(rounds) || rounds < 1) {
-  console.error(`bench: takes parts of ${Object.keys(parts).join(", ")}, --json, and --rounds with a whole number`)
+const fail = (why: string): never => {
+  console.error(`bench: ${why}`)
   process.exit(1)
 }
 
-const chosen = positionals.length === 0 ? Object.keys(parts) : positionals
-const results: Record<string, unknown> = {}
-for (const name of chosen) if (isPart(name)) results[name] = await parts[name](rounds)
+const command = (name: string, args: ReadonlyArray<string>) =>
+  spawnSync(name, args, { cwd: here("../"), stdio: ["ignore", 2, 2] }).status
 
-if (values.json) {
-  console.log(JSON.stringify({ node: process.version, rounds, ...results }, null, 2))
-} else {
-  for (const [name, result] of Object.entries(results)) {
-    console.log(`\n${name}`)
-    for (const [key, value] of Object.entries(result as object)) {
-      if (Array.isArray(value)) console.table(value)
-      else console.log(key, value)
-    }
+/** The peers, and Salvo as users get it. */
+const prepare = () => {
+  if (!existsSync(here("node_modules")) && command("npm", ["ci", "--prefix", "bench", "--loglevel=error"]) !== 0) {
+    fail("npm ci --prefix bench failed")
+  }
+  const tsc = fileURLToPath(here("../node_modules/.bin/tsc"))
+  if (command(tsc, ["-p", "tsconfig.build.json", "--outDir", "bench/.build/salvo"]) !== 0) {
+    console.error("bench: Salvo has type errors, and is measured all the same")
   }
 }
+
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: {
+    json: { type: "boolean", default: false },
+    rounds: { type: "string" },
+    smoke: { type: "boolean", default: false },
+    write: { type: "boolean", default: false }
+  }
+})
+
+const rounds = Number(values.rounds ?? (values.smoke ? 1 : 9))
+if (positionals.some((name) => !parts.includes(name)) || !Number.isInteger(rounds) || rounds < 1) {
+  fail(`takes parts of ${parts.join(", ")}, --rounds with a whole number, --smoke, --json and --write`)
+}
+
+interface Part {
+  /** Measures, in so many rounds; with `smoke` as little as shows that everything still works. */
+  readonly run: (options: { readonly rounds: number; readonly smoke: boolean }) => Promise<unknown>
+}
+
+prepare()
+const results: Record<string, unknown> = {}
+let broken = false
+for (const name of positionals.length === 0 ? parts : positionals) {
+  const file = [`./${name}.ts`, `./${name}/index.ts`].find((path) => existsSync(here(path)))
+  if (file === undefined) {
+    console.error(`bench: there is no part ${name} yet`)
+    continue
+  }
+  const started = performance.now()
+  try {
+    const part = (await import(here(file).href)) as Part
+    const result = await part.run({ rounds, smoke: values.smoke })
+    results[name] = result
+    if (!values.json && !values.smoke) console.log(`\n${name}\n\n${markdown(result)}`)
+    for (const failure of failures(result)) console.error(`bench: ${name}: ${failure}`)
+    // Nobody looks at the tables of a smoke run.
+    broken ||= values.smoke && failures(result).length > 0
+  } catch (error) {
+    console.error(`bench: ${name} crashed:`, error)
+    broken = true
+  }
+  console.error(`bench: ${name} took ${((performance.now() - started) / 1000).toFixed(1)} s`)
+}
+
+const environment = { node: process.version, rounds }
+if (values.json) console.log(JSON.stringify({ ...environment, ...results }, null, 2))
+if (values.write) writeReadme(results)
+// Whatever a part has left behind does not hold the process.
+process.exit(broken ? 1 : 0)

@@ -1,0 +1,4 @@
+import { serveTurn } from "../turn.ts"
+import { anthropic } from "./anthropic.ts"
+
+serveTurn(anthropic(false))

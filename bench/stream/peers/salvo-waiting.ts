@@ -1,0 +1,4 @@
+import { serveTurn } from "../turn.ts"
+import { salvo } from "./salvo.ts"
+
+serveTurn(salvo(false))

@@ -1,4 +1,4 @@
-/** Spans and metrics of calls. Nothing of it costs anything to speak of where nobody listens. */
+/** Spans of agents, requests and calls, made only where a tracer listens; and the metrics a batch counts in. */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -7,9 +7,6 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as FiberRef from "effect/FiberRef"
-import * as Metric from "effect/Metric"
-import * as MetricBoundaries from "effect/MetricBoundaries"
-import * as MetricLabel from "effect/MetricLabel"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Record from "effect/Record"
@@ -18,86 +15,12 @@ import type { Model, Turn } from "../services/Model.ts"
 import { type Contents, SpanContents } from "../services/Telemetry.ts"
 import type * as Tool from "../Tool.ts"
 import type { ToolCall } from "../ToolCall.ts"
-import type { ToolError } from "../ToolError.ts"
 import type { ToolResult } from "../ToolResult.ts"
 import type { Failed } from "./failed.ts"
+import * as Metrics from "./metrics.ts"
 import { clip, isSecretName, withoutSecrets } from "./text.ts"
 
-type Labels = ReadonlyArray<MetricLabel.MetricLabel>
-
-const counter = (name: string, description: string) => Metric.counter(name, { description, incremental: true })
-
-const calls = counter("salvo_calls_total", "Tool calls by outcome and owner of the fault")
-const attempts = counter("salvo_attempts_total", "Executions of handlers")
-const coalesced = counter("salvo_coalesced_total", "Tool calls that were answered by an identical call of their batch")
-const skipped = counter("salvo_skipped_total", "Tool calls that were not run because a call they depend on failed")
-
-/** Those the GenAI conventions recommend for durations, in seconds. */
-const seconds = MetricBoundaries.exponential({ start: 0.01, factor: 2, count: 14 })
-
-const durations = Metric.histogram("salvo_call_duration_seconds", seconds, "From ready to landed")
-const queues = Metric.histogram("salvo_call_queue_seconds", seconds, "From ready to the first execution")
-
-/** Errors of calls that nothing was waited for or asked of: how long they took says nothing. */
-const neverReady: ReadonlySet<string> = new Set<ToolError["_tag"]>([
-  "UnknownTool",
-  "MalformedInput",
-  "InvalidInput",
-  "UnresolvedReference",
-  "DependencyCycle",
-  "DependencyFailed",
-  "NotStarted"
-])
-
-const wasReady = (result: ToolResult, millis: number): boolean =>
-  result._tag === "Success" || millis > 0 || !neverReady.has(result.error._tag)
-
-/** The metrics of one tool. Labels are made once: Effect finds a metric by their identity. */
-export interface ToolMetrics {
-  readonly attempted: () => void
-  readonly queued: (millis: number) => void
-  readonly landed: (result: ToolResult, millis: number) => void
-}
-
-const metricsOf = (name: string, extra: Labels): ToolMetrics => {
-  const tool = [MetricLabel.make("tool", name), ...extra]
-  const outcomes = new Map<string, Labels>()
-  const outcome = (kind: string, owner: string): Labels => {
-    const key = `${kind} ${owner}`
-    const known = outcomes.get(key)
-    if (known !== undefined) return known
-    const made = [...tool, MetricLabel.make("outcome", kind), MetricLabel.make("owner", owner)]
-    outcomes.set(key, made)
-    return made
-  }
-  const success = outcome("success", "none")
-  return {
-    attempted: () => attempts.unsafeUpdate(1, tool),
-    queued: (millis) => queues.unsafeUpdate(millis / 1000, tool),
-    landed: (result, millis) => {
-      if (wasReady(result, millis)) durations.unsafeUpdate(millis / 1000, tool)
-      if (result._tag === "Success") {
-        calls.unsafeUpdate(1, success)
-        if (result.source === "coalesced") coalesced.unsafeUpdate(1, tool)
-      } else {
-        calls.unsafeUpdate(1, outcome(result.error._tag, result.fault.owner))
-        if (result.error._tag === "DependencyFailed") skipped.unsafeUpdate(1, tool)
-      }
-    }
-  }
-}
-
-/** What the model invents is no label: there would be no end of them. */
-const unknownTool = "(unknown)"
-
-const untagged = new Map<string, ToolMetrics>()
-
-/** A process has a few tools of a few names, also where their definitions are made anew. */
-const known = (name: string): ToolMetrics => {
-  const metrics = untagged.get(name) ?? metricsOf(name, [])
-  untagged.set(name, metrics)
-  return metrics
-}
+export type { ToolMetrics } from "./metrics.ts"
 
 const isHeard = Effect.zipWith(
   Effect.tracer,
@@ -109,24 +32,17 @@ export interface Telemetry {
   readonly isTraced: boolean
   readonly contents: Contents
   /** `name` is that of a tool that is there. */
-  readonly metrics: (name: string | undefined) => ToolMetrics
+  readonly metrics: (name: string | undefined) => Metrics.ToolMetrics
   /** The spans of the batch's calls by their ids, where it is traced. */
   readonly spans: Map<string, Tracer.Span>
 }
 
 /** As things stand where a batch is opened. */
 export const make: Effect.Effect<Telemetry> = Effect.gen(function* () {
-  const extra = yield* FiberRef.get(FiberRef.currentMetricLabels)
-  const own = new Map<string, ToolMetrics>()
   return {
     isTraced: yield* isHeard,
     contents: yield* SpanContents,
-    metrics: (name = unknownTool) => {
-      if (extra.length === 0) return known(name)
-      const metrics = own.get(name) ?? metricsOf(name, extra)
-      own.set(name, metrics)
-      return metrics
-    },
+    metrics: Metrics.under(yield* FiberRef.get(FiberRef.currentMetricLabels)),
     spans: new Map()
   }
 })

@@ -60,20 +60,29 @@ export const run = <Tools extends Tool.Tool>(options: LoopOptions<Tools>, begin:
     Telemetry.span(journaled(loop(options, begin, scope), begin), {
       name: "invoke_agent",
       kind: "internal",
-      attributes: { "gen_ai.operation.name": "invoke_agent", ...Telemetry.ofModel(model) },
+      attributes: {
+        "gen_ai.operation.name": "invoke_agent",
+        "gen_ai.conversation.id": begin.log?.id,
+        ...Telemetry.ofModel(model)
+      },
       onSuccess: ({ stop, usage }) => ({ "salvo.stop": stop, ...Telemetry.ofUsage(spentHere(usage, begin)) }),
       errorType: ({ reason }: Model.ModelError) => reason
     })
   )
 
 /** One request to the model, answered to its end. */
-const chat = (request: Model.TurnRequest, onEvent: (event: Model.TurnEvent) => Effect.Effect<void>) =>
+const chat = (
+  request: Model.TurnRequest,
+  conversation: string | undefined,
+  onEvent: (event: Model.TurnEvent) => Effect.Effect<void>
+) =>
   Effect.flatMap(Model.Model, (model) =>
     Telemetry.span(Model.turn(request, onEvent), {
       name: model.model === undefined ? "chat" : `chat ${model.model}`,
       kind: "client",
       attributes: {
         "gen_ai.operation.name": "chat",
+        "gen_ai.conversation.id": conversation,
         "gen_ai.request.max_tokens": request.maxTokens,
         "gen_ai.request.stream": true,
         ...Telemetry.ofModel(model)
@@ -149,7 +158,7 @@ const loop = <Tools extends Tool.Tool>(
         const calls = early.listen(request.messages)
         const onEvent = (event: Model.TurnEvent) =>
           Effect.zipRight(calls.hear(event), options.onEvent?.(event) ?? Effect.void)
-        return chat(request, onEvent).pipe(
+        return chat(request, log?.id, onEvent).pipe(
           Effect.map((turn) => ({ turn: calls.named(turn), calls })),
           Effect.onError(() => calls.drop)
         )

@@ -6,11 +6,13 @@ import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
+import type * as Tracer from "effect/Tracer"
 import * as Timeout from "../policies/Timeout.ts"
+import type { CallEvent } from "../services/BatchEvents.ts"
 import type * as Tool from "../Tool.ts"
 import type { Issue } from "../ToolError.ts"
 import * as Failed from "./failed.ts"
-import { type Answer, type Deadline, type Job, type Restore, tell } from "./job.ts"
+import { type Answer, type Deadline, type Job, type Restore, tell, type UnderWay } from "./job.ts"
 import * as Recall from "./journal/recall.ts"
 import * as Output from "./output.ts"
 import * as Telemetry from "./telemetry.ts"
@@ -107,6 +109,10 @@ interface Begun {
   readonly limits: Timeout.Limits
   /** The handler's work. */
   readonly work: Effect.Effect<Answer, Failed.Failed>
+  /** Missing where nobody traces. */
+  readonly span: Tracer.Span | undefined
+  /** Missing where there are no events. */
+  readonly told: UnderWay | undefined
 }
 
 /** What a handler is told. */
@@ -138,7 +144,13 @@ class CallOf implements Tool.Call {
   }
 }
 
-const begin = (job: Job, input: unknown, deadline: Deadline, source: Execution["source"]): Begun => {
+const begin = (
+  job: Job,
+  input: unknown,
+  deadline: Deadline,
+  source: Execution["source"],
+  span: Tracer.Span | undefined
+): Begun => {
   const { metrics, policy, progress, shared } = job
   const startedAt = shared.time()
   const left = deadline.at - startedAt
@@ -157,30 +169,44 @@ const begin = (job: Job, input: unknown, deadline: Deadline, source: Execution["
       graceMillis: policy.graceMillis,
       lastSign: () => call.lastSign
     },
-    work: job.span === undefined ? handled : Telemetry.attempt(handled, job.span, number, source)
+    work: span === undefined ? handled : Effect.withParentSpan(handled, span),
+    span,
+    told: shared.publish === undefined ? undefined : { job, attempt: number }
   }
 }
 
-/** Takes note of how an execution ended, for the breaker, the journal and the events. */
+/** Nothing where that was told before the call's result, or nobody listens. */
+const tellEnd = (job: Job, { told }: Begun, event: CallEvent): Effect.Effect<void> =>
+  told !== undefined && job.progress.underWay?.delete(told) === true ? tell(job, event) : Effect.void
+
+/** Takes note of how an execution ended, for the breaker, the journal, the events and the traces. */
 const ended = (
   job: Job,
-  { number, startedAt }: Begun,
+  begun: Begun,
   onExit: Execution["onExit"],
   exit: Exit.Exit<Answer, Failed.Failed>
 ): Effect.Effect<Answer, Failed.Failed> => {
+  const { number, span, startedAt } = begun
   const recorded = onExit(exit, job.shared.time() - startedAt)
+  if (span !== undefined) Telemetry.attemptEnded(span, exit, job.shared.telemetry)
   if (Exit.isSuccess(exit)) {
     return job.shared.publish === undefined
       ? Effect.zipRight(recorded, exit)
-      : Effect.zipRight(Effect.zipRight(recorded, tell(job, { _tag: "AttemptSucceeded", attempt: number })), exit)
+      : Effect.zipRight(
+          Effect.zipRight(recorded, tellEnd(job, begun, { _tag: "AttemptSucceeded", attempt: number })),
+          exit
+        )
   }
   const failed = Option.getOrUndefined(Cause.failureOption(exit.cause))
   if (failed === undefined) {
-    return Effect.zipRight(Effect.zipRight(recorded, tell(job, { _tag: "AttemptAbandoned", attempt: number })), exit)
+    return Effect.zipRight(
+      Effect.zipRight(recorded, tellEnd(job, begun, { _tag: "AttemptAbandoned", attempt: number })),
+      exit
+    )
   }
   job.progress.last = failed
   return recorded.pipe(
-    Effect.zipRight(tell(job, { _tag: "AttemptFailed", attempt: number, error: failed.error })),
+    Effect.zipRight(tellEnd(job, begun, { _tag: "AttemptFailed", attempt: number, error: failed.error })),
     Effect.zipRight(Recall.attemptFailed(job, number, failed)),
     Effect.zipRight(exit)
   )
@@ -260,11 +286,21 @@ export const execute = (
   execution: Execution
 ): Effect.Effect<Answer, Failed.Failed> =>
   Effect.suspend(() => {
-    const begun = begin(job, input, deadline, execution.source)
-    const { goOn } = job
-    job.goOn = undefined
-    const run = goOn === undefined ? apart(job, begun, restore, execution) : here(job, begun, restore, execution, goOn)
-    return job.shared.publish === undefined
-      ? run
-      : Effect.zipRight(tell(job, { _tag: "AttemptStarted", attempt: begun.number, source: execution.source }), run)
+    const started = (span: Tracer.Span | undefined) => {
+      const begun = begin(job, input, deadline, execution.source, span)
+      const { goOn } = job
+      job.goOn = undefined
+      const run =
+        goOn === undefined ? apart(job, begun, restore, execution) : here(job, begun, restore, execution, goOn)
+      if (begun.told === undefined) return run
+      job.progress.underWay ??= new Set()
+      job.progress.underWay.add(begun.told)
+      return Effect.zipRight(
+        tell(job, { _tag: "AttemptStarted", attempt: begun.number, source: execution.source }),
+        run
+      )
+    }
+    return job.span === undefined
+      ? started(undefined)
+      : Effect.flatMap(Telemetry.attemptBegun(job, job.span, execution.source), started)
   })

@@ -108,16 +108,13 @@ export const resultOf = (
   return spilled === undefined ? success : { ...success, spilled }
 }
 
-const landed = (job: Job, result: ToolResult.ToolResult): Effect.Effect<ToolResult.ToolResult> =>
-  job.shared.publish === undefined ? Effect.succeed(result) : Effect.as(tell(job, { _tag: "Finished", result }), result)
-
 const completed = (job: Job, settled: Effect.Effect<Answer, Failed.Failed>): Effect.Effect<ToolResult.ToolResult> =>
   Effect.matchEffect(settled, {
-    onFailure: (failed) => landed(job, resultOf(job, failed)),
+    onFailure: (failed) => Effect.succeed(resultOf(job, failed)),
     onSuccess: (answer) =>
       job.shared.outputStore === undefined
-        ? landed(job, resultOf(job, answer))
-        : Effect.flatMap(OutputBudget.spill(job, answer), (spilled) => landed(job, resultOf(job, answer, spilled)))
+        ? Effect.succeed(resultOf(job, answer))
+        : Effect.map(OutputBudget.spill(job, answer), (spilled) => resultOf(job, answer, spilled))
   })
 
 /**
@@ -128,7 +125,6 @@ export const run = (
   job: Job,
   goOn: (rest: Effect.Effect<ToolResult.ToolResult>) => void
 ): Effect.Effect<ToolResult.ToolResult> => {
-  const { call, definition, shared } = job
   const started = () => {
     const deadline = deadlineOf(job, begin(job))
     return completed(
@@ -136,8 +132,8 @@ export const run = (
       settle(job, deadline, (rest) => goOn(completed(job, rest)))
     )
   }
-  return shared.telemetry.isTraced
-    ? Effect.flatMap(Telemetry.begun(call, definition, shared.telemetry), (span) => {
+  return job.shared.telemetry.isTraced
+    ? Effect.flatMap(Telemetry.begun(job), (span) => {
         job.span = span
         return started()
       })

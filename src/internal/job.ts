@@ -78,6 +78,12 @@ export interface Job {
   letGo: Effect.Effect<void> | undefined
 }
 
+/** An attempt that was told of and has not ended. */
+export interface UnderWay {
+  readonly job: Job
+  readonly attempt: number
+}
+
 /** How far a call has come: what an interruption of the batch is answered from. */
 export interface Progress {
   /** When the call became ready, on the monotonic clock. */
@@ -85,6 +91,8 @@ export interface Progress {
   attempts: number
   /** The handlers that are running for it. */
   readonly running: Set<Fiber.RuntimeFiber<unknown, unknown>>
+  /** Where somebody may listen: those of which the end has to be told before the result is. */
+  underWay: Set<UnderWay> | undefined
   last: Failed | undefined
   /** What the call has come to, while that is being written down. */
   settled: Answer | Failed | undefined
@@ -96,6 +104,7 @@ export const notBegun = (): Progress => ({
   startedAt: undefined,
   attempts: 0,
   running: new Set(),
+  underWay: undefined,
   last: undefined,
   settled: undefined,
   abandon: undefined

@@ -209,7 +209,7 @@ export const make = <Tools extends Tool.Tool>(
         prepared.right,
         job.dependencies,
         // Its executions are its own, but an interruption has to know that something of this call is running.
-        { ...notBegun(), running: job.progress.running },
+        { ...notBegun(), running: job.progress.running, underWay: (job.progress.underWay ??= new Set()) },
         { name: `${job.idempotencyKey}/${definition.name}` },
         insteadOf,
         entries,

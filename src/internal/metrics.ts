@@ -37,6 +37,7 @@ const wasReady = (result: ToolResult, millis: number): boolean =>
 /** The metrics of one tool. Labels are made once: Effect finds a metric by their identity. */
 export interface ToolMetrics {
   readonly attempted: () => void
+  readonly coalesced: () => void
   readonly queued: (millis: number) => void
   readonly landed: (result: ToolResult, millis: number) => void
 }
@@ -55,12 +56,12 @@ const metricsOf = (name: string, extra: Labels): ToolMetrics => {
   const success = outcome("success", "none")
   return {
     attempted: () => attempts.unsafeUpdate(1, tool),
+    coalesced: () => coalesced.unsafeUpdate(1, tool),
     queued: (millis) => queues.unsafeUpdate(millis / 1000, tool),
     landed: (result, millis) => {
       if (wasReady(result, millis)) durations.unsafeUpdate(millis / 1000, tool)
       if (result._tag === "Success") {
         calls.unsafeUpdate(1, success)
-        if (result.source === "coalesced") coalesced.unsafeUpdate(1, tool)
       } else {
         calls.unsafeUpdate(1, outcome(result.error._tag, result.fault.owner))
         if (result.error._tag === "DependencyFailed") skipped.unsafeUpdate(1, tool)

@@ -49,6 +49,8 @@ export class Node {
   after: number | undefined = undefined
   /** How many things have to happen before it starts. */
   unmet: number
+  /** How many names it needs that no call has yet. */
+  expected = 0
   refused: Failed.Failed | undefined
   queued = false
   job: Job | undefined = undefined

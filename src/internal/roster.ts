@@ -84,6 +84,7 @@ export const make = (enqueue: (node: Node.Node) => void): Roster => {
       const waiting = nodes[by]
       if (waiting === undefined) continue
       for (const target of waiting.own.targets) if (target.name === name) need(waiting, target, node)
+      waiting.expected--
       release(waiting)
     }
   }
@@ -98,6 +99,7 @@ export const make = (enqueue: (node: Node.Node) => void): Roster => {
       else if (!expected.has(`${kind} ${name}`)) {
         expected.add(`${kind} ${name}`)
         names.expect(name, kind, node.index)
+        node.expected++
         node.unmet++
       }
     }

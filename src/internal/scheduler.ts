@@ -33,6 +33,7 @@ import { resourceOf } from "./prepare.ts"
 import { readyWith } from "./references.ts"
 import * as Roster from "./roster.ts"
 import * as Telemetry from "./telemetry.ts"
+import * as Waits from "./waits.ts"
 
 export interface Batch<Tools extends Tool.Tool> extends Jobs.Batch<Tools> {
   readonly concurrency: number
@@ -162,8 +163,10 @@ export const open = <Tools extends Tool.Tool>(
         (call: ToolCall, index: number, event: BatchEvents.CallEvent): Effect.Effect<void> =>
           publish({ ...event, batchId: batch.id, index, call, at: time() })
     })
-    const tell = ({ call, index }: Node, event: () => BatchEvents.CallEvent): void => {
-      if (publish !== undefined) fork(publish(call, index, event()))
+    const tell = ({ call, index }: Pick<Node, "call" | "index">, event: BatchEvents.CallEvent): void => {
+      const told = publish === undefined ? Effect.void : publish(call, index, event)
+      // Where nobody listens it is just that.
+      if (told !== Effect.void) fork(told)
     }
 
     const scope = yield* Scope.make()
@@ -190,11 +193,11 @@ export const open = <Tools extends Tool.Tool>(
       }
     })
     const { nodes } = roster
+    const waits = publish === undefined ? undefined : Waits.make(nodes, tell)
     const flights = Coalesce.flights((i) => nodes[i]?.result)
     const active = new Map<Node, Fiber.RuntimeFiber<ToolResult.ToolResult>>()
     let nextInQueue = 0
     let toldInQueue = 0
-    let sealed = false
     let isDraining = false
     let stopped = false
 
@@ -247,28 +250,46 @@ export const open = <Tools extends Tool.Tool>(
     const land = (node: Node, result: ToolResult.ToolResult): void => {
       if (node.result !== undefined) return
       node.result = result
+      tellFinished(node, result)
       measure(node, result)
       node.onLand?.()
       batch.onLand(result)
       roster.landed(node)
     }
 
+    /** The last word on a call: nobody waits any more for what still runs for it. */
+    const tellFinished = (node: Node, result: ToolResult.ToolResult): void => {
+      if (publish === undefined) return
+      const underWay = node.job?.progress.underWay
+      for (const { attempt, job } of underWay ?? []) tell(job, { _tag: "AttemptAbandoned", attempt })
+      underWay?.clear()
+      tell(node, { _tag: "Finished", result })
+    }
+
+    /** What the model calls is no tool's name unless it has been found. */
+    const definitionOf = ({ call, own: { looked } }: Node): Tool.Definition | undefined =>
+      Either.isLeft(looked) && looked.left.error._tag === "UnknownTool"
+        ? undefined
+        : toolbox.byName.get(call.name)?.definition
+
     /** What traces and metrics say of a call. */
-    const measure = ({ job, own: { looked } }: Node, result: ToolResult.ToolResult): void => {
-      const metrics = job?.metrics ?? telemetry.metrics(Either.isRight(looked) ? result.call.name : undefined)
+    const measure = (node: Node, result: ToolResult.ToolResult): void => {
+      const { job } = node
+      const metrics = job?.metrics ?? telemetry.metrics(definitionOf(node)?.name)
       metrics.landed(result, Duration.toMillis(result.duration))
-      if (job?.span !== undefined) Telemetry.ended(job.span, result, clock.unsafeCurrentTimeNanos(), telemetry)
+      if (job?.span !== undefined) Telemetry.ended(job.span, result, telemetry)
     }
 
     /** Lands a call that was not run. */
     const landUnrun = (node: Node, result: ToolResult.ToolResult): void => {
-      tell(node, () => ({ _tag: "Finished", result }))
-      if (telemetry.isTraced) fork(Telemetry.unrun(node.call, result, telemetry))
+      if (telemetry.isTraced) fork(Telemetry.unrun(node.call, result, definitionOf(node), telemetry))
       land(node, result)
     }
 
-    const landShared = (node: Node, result: ToolResult.ToolResult): void =>
+    const landShared = (node: Node, result: ToolResult.ToolResult): void => {
+      node.job?.metrics.coalesced()
       landUnrun(node, Coalesce.share(result, node.call, time() - (node.job?.progress.startedAt ?? time())))
+    }
 
     /** Those who followed this call take its result, or, where that was its own affair, start afresh. */
     const landFollowers = (node: Node, result: ToolResult.ToolResult): void => {
@@ -319,35 +340,15 @@ export const open = <Tools extends Tool.Tool>(
         return known === undefined ? lead(node, job, forkOf(node)) : landUnrun(node, known)
       }
       job.progress.startedAt ??= time()
-      if ("follows" in part) tellWaiting(node, "identical", [part.follows])
+      if ("follows" in part) waits?.forCalls(node, "identical", [part.follows])
       else landShared(node, part)
-    }
-
-    const tellWaiting = (
-      node: Node,
-      why: Extract<BatchEvents.Wait, { _tag: "Calls" }>["why"],
-      calls: ReadonlyArray<number>
-    ): void => {
-      const unlanded = publish === undefined ? [] : calls.filter((i) => nodes[i]?.result === undefined)
-      if (unlanded.length > 0) tell(node, () => ({ _tag: "Waiting", for: { _tag: "Calls", why, calls: unlanded } }))
-    }
-
-    /** Of what a call waits for that is not ready. */
-    const tellUnready = (node: Node): void => {
-      if (publish === undefined || node.unmet === 0) return
-      tellWaiting(node, "dependency", node.needs)
-      if (node.after !== undefined) tellWaiting(node, "resource", [node.after])
-      if (!sealed && (node.own.waitsForSeal || node.needs.length < node.own.targets.length)) {
-        tell(node, () => ({ _tag: "Waiting", for: { _tag: "Turn" } }))
-      }
     }
 
     /** Of calls that are ready, while as many are in progress as the batch allows. */
     const tellQueued = (): void => {
       for (; toldInQueue < queue.length; toldInQueue++) {
         const node = queue[toldInQueue]
-        if (node !== undefined && toldInQueue >= nextInQueue)
-          tell(node, () => ({ _tag: "Waiting", for: { _tag: "Batch" } }))
+        if (node !== undefined && toldInQueue >= nextInQueue) tell(node, { _tag: "Waiting", for: { _tag: "Batch" } })
       }
     }
 
@@ -394,9 +395,9 @@ export const open = <Tools extends Tool.Tool>(
         found?.label,
         ready !== undefined && Either.isRight(ready) ? resourceOf(ready.right) : undefined
       )
-      if (publish === undefined) return
-      tell(node, () => ({ _tag: "Submitted" }))
-      tellUnready(node)
+      if (waits === undefined) return
+      tell(node, { _tag: "Submitted" })
+      waits.added(node)
     }
 
     const finish = Effect.sync((): BatchResult.BatchResult<Tools> =>
@@ -426,7 +427,7 @@ export const open = <Tools extends Tool.Tool>(
         const { result } = node
         if (result === undefined) continue
         measure(node, result)
-        tell(node, () => ({ _tag: "Finished", result }))
+        tellFinished(node, result)
       }
       if (batch.onInterrupt !== undefined) yield* batch.onInterrupt(yield* finish)
       // In a fiber of its own: in one that was interrupted nothing can be waited for and cut short.
@@ -441,11 +442,13 @@ export const open = <Tools extends Tool.Tool>(
           for (const call of calls) addOne(call, hold)
         }),
       seal: Effect.sync(() => {
-        sealed = true
         roster.seal()
-        if (publish !== undefined) for (const node of nodes) if (node.own.waitsForSeal) tellUnready(node)
+        waits?.sealed()
       }),
-      go: Effect.sync(() => drain()),
+      go: Effect.sync(() => {
+        waits?.tell()
+        drain()
+      }),
       join: Effect.suspend(() =>
         Effect.asVoid(
           Effect.all(

@@ -1,11 +1,11 @@
 /** Spans of agents, requests and calls, made only where a tracer listens; and the metrics a batch counts in. */
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as DefaultServices from "effect/DefaultServices"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
@@ -17,6 +17,7 @@ import type * as Tool from "../Tool.ts"
 import type { ToolCall } from "../ToolCall.ts"
 import type { ToolResult } from "../ToolResult.ts"
 import type { Failed } from "./failed.ts"
+import type { Job } from "./job.ts"
 import * as Metrics from "./metrics.ts"
 import { clip, isSecretName, withoutSecrets } from "./text.ts"
 
@@ -35,15 +36,19 @@ export interface Telemetry {
   readonly metrics: (name: string | undefined) => Metrics.ToolMetrics
   /** The spans of the batch's calls by their ids, where it is traced. */
   readonly spans: Map<string, Tracer.Span>
+  /** The time, as spans are dated. */
+  readonly nanos: () => bigint
 }
 
 /** As things stand where a batch is opened. */
 export const make: Effect.Effect<Telemetry> = Effect.gen(function* () {
+  const clock = yield* Effect.clock
   return {
     isTraced: yield* isHeard,
     contents: yield* SpanContents,
     metrics: Metrics.under(yield* FiberRef.get(FiberRef.currentMetricLabels)),
-    spans: new Map()
+    spans: new Map(),
+    nanos: () => clock.unsafeCurrentTimeNanos()
   }
 })
 
@@ -117,48 +122,50 @@ const shown = (value: unknown, { maxLength }: Contents): string =>
 /** Names of calls that are in no toolbox: the model may write a whole page there. */
 const maxName = 128
 
-/** Calls that this one named and that have a span already. */
-const linksOf = ({ dependsOn = [] }: ToolCall, { spans }: Telemetry): ReadonlyArray<Tracer.SpanLink> =>
-  dependsOn.flatMap((id) => {
+/** What spans say of a call and its tool, if there is one. */
+interface Called {
+  readonly call: ToolCall
+  readonly definition: Pick<Tool.Definition, "description" | "effects"> | undefined
+  /** What the tool is given; missing where it is given nothing. */
+  readonly input: unknown
+  /** The ids of the calls it waited for. */
+  readonly needs: Iterable<string>
+}
+
+const linksTo = (needs: Iterable<string>, { spans }: Telemetry): ReadonlyArray<Tracer.SpanLink> =>
+  Array.from(new Set(needs)).flatMap((id) => {
     const span = spans.get(id)
     return span === undefined ? [] : [{ _tag: "SpanLink", span, attributes: {} } as const]
   })
 
-const makeSpan = (
-  call: ToolCall,
-  name: string,
-  definition: Pick<Tool.Definition, "description" | "effects"> | undefined,
-  telemetry: Telemetry
-): Effect.Effect<Tracer.Span> => {
+const makeSpan = ({ call, definition, input, needs }: Called, telemetry: Telemetry): Effect.Effect<Tracer.Span> => {
   const { contents, spans } = telemetry
-  return Effect.map(
-    Effect.makeSpan(name, {
-      kind: "internal",
-      captureStackTrace: false,
-      links: linksOf(call, telemetry),
-      attributes: defined({
-        "gen_ai.operation.name": "execute_tool",
-        "gen_ai.tool.name": clip(call.name, maxName),
-        "gen_ai.tool.call.id": call.id,
-        "gen_ai.tool.type": "function",
-        "gen_ai.tool.description": definition?.description,
-        "salvo.tool.effects": definition?.effects,
-        "gen_ai.tool.call.arguments": contents.inputs ? shown(call.input, contents) : undefined
-      })
-    }),
-    (span) => {
-      spans.set(call.id, span)
-      return span
-    }
-  )
+  // Without the name that the model has made up where there is no such tool: of those there is no end.
+  const made = Effect.makeSpan(definition === undefined ? "execute_tool" : `execute_tool ${call.name}`, {
+    kind: "internal",
+    captureStackTrace: false,
+    links: linksTo(needs, telemetry),
+    attributes: defined({
+      "gen_ai.operation.name": "execute_tool",
+      "gen_ai.tool.name": clip(call.name, maxName),
+      "gen_ai.tool.call.id": call.id,
+      "gen_ai.tool.type": "function",
+      "gen_ai.tool.description": definition?.description,
+      "salvo.tool.effects": definition?.effects,
+      "gen_ai.tool.call.arguments": contents.inputs ? shown(input, contents) : undefined
+    })
+  })
+  return Effect.map(made, (span) => {
+    spans.set(call.id, span)
+    return span
+  })
 }
 
+const named = ({ dependsOn = [] }: ToolCall): ReadonlyArray<string> => dependsOn
+
 /** The span of a call, to be ended by `ended`. */
-export const begun = (
-  call: ToolCall,
-  definition: Pick<Tool.Definition, "description" | "effects">,
-  telemetry: Telemetry
-): Effect.Effect<Tracer.Span> => makeSpan(call, `execute_tool ${call.name}`, definition, telemetry)
+export const begun = ({ call, definition, dependencies, shared, written }: Job): Effect.Effect<Tracer.Span> =>
+  makeSpan({ call, definition, input: written, needs: [...named(call), ...dependencies.keys()] }, shared.telemetry)
 
 /** A typed failure's own name. Reading it may throw. */
 const failureTag = (failure: unknown): string | undefined =>
@@ -176,51 +183,53 @@ const ofFailed = ({ error, fault }: Failed): Attributes => ({
   "salvo.correlation_id": "correlationId" in error ? error.correlationId : undefined
 })
 
-/** Also of a call that ends late, when its batch has been interrupted. */
-export const ended = (span: Tracer.Span, result: ToolResult, at: bigint, { contents }: Telemetry): void => {
+export const ended = (span: Tracer.Span, result: ToolResult, { contents, nanos }: Telemetry): void => {
   annotate(span, { "salvo.attempts": result.attempts })
   if (result._tag === "Success") {
     annotate(span, {
       "salvo.source": result.source,
       "gen_ai.tool.call.result": contents.outputs ? shown(result.encoded, contents) : undefined
     })
-    span.end(at, Exit.void)
+    span.end(nanos(), Exit.void)
   } else {
     annotate(span, ofFailed(result))
-    span.end(at, Exit.fail(result.error._tag))
+    span.end(nanos(), Exit.fail(result.error._tag))
   }
 }
 
-/** The span of a call that was not run: without the name the model has made up, of which there is no end. */
-export const unrun = (call: ToolCall, result: ToolResult, telemetry: Telemetry): Effect.Effect<void> => {
-  const isUnknown = result._tag === "Failure" && result.error._tag === "UnknownTool"
-  return Effect.flatMap(
-    makeSpan(call, isUnknown ? "execute_tool" : `execute_tool ${call.name}`, undefined, telemetry),
-    (span) => Effect.map(Clock.currentTimeNanos, (at) => ended(span, result, at, telemetry))
+/** The span of a call that was not run. */
+export const unrun = (
+  call: ToolCall,
+  result: ToolResult,
+  definition: Called["definition"],
+  telemetry: Telemetry
+): Effect.Effect<void> =>
+  Effect.map(makeSpan({ call, definition, input: call.input, needs: named(call) }, telemetry), (span) =>
+    ended(span, result, telemetry)
   )
-}
 
-const endAttempt = (span: Tracer.Span, exit: Exit.Exit<unknown, Failed>, at: bigint): void => {
-  if (Exit.isSuccess(exit)) return span.end(at, Exit.void)
-  if (Cause.isInterruptedOnly(exit.cause)) return span.end(at, exit)
-  const failed = Option.getOrUndefined(Cause.failureOption(exit.cause))
-  annotate(span, failed === undefined ? { "error.type": otherError } : ofFailed(failed))
-  span.end(at, Exit.fail(failed?.error._tag ?? otherError))
-}
-
-/** One attempt, as a child of its call's span. */
-export const attempt = <A>(
-  effect: Effect.Effect<A, Failed>,
+/** The span of the attempt that comes next, as a child of its call's; to be ended by `attemptEnded`. */
+export const attemptBegun = (
+  { definition, progress }: Job,
   parent: Tracer.Span,
-  number: number,
   source: string
-): Effect.Effect<A, Failed> =>
-  Effect.useSpan(
-    "attempt",
-    { parent, captureStackTrace: false, attributes: { "salvo.attempt": number, "salvo.source": source } },
-    (span) =>
-      // Ended here, with less than the whole exit: tracers write down what is in it.
-      Effect.onExit(Effect.withParentSpan(effect, span), (exit) =>
-        Effect.map(Clock.currentTimeNanos, (at) => endAttempt(span, exit, at))
-      )
-  )
+): Effect.Effect<Tracer.Span> =>
+  Effect.makeSpan("attempt", {
+    parent,
+    captureStackTrace: false,
+    attributes: {
+      "gen_ai.tool.name": definition.name,
+      "salvo.attempt": progress.attempts + 1,
+      "salvo.source": source
+    }
+  })
+
+/** With less than the whole exit: tracers write down what is in it. */
+export const attemptEnded = (span: Tracer.Span, exit: Exit.Exit<unknown, Failed>, { nanos }: Telemetry): void => {
+  if (Exit.isSuccess(exit)) return span.end(nanos(), Exit.void)
+  const failed = Option.getOrUndefined(Cause.failureOption(exit.cause))
+  // Nobody waited for it any more.
+  if (failed === undefined) return span.end(nanos(), Exit.interrupt(FiberId.none))
+  annotate(span, ofFailed(failed))
+  span.end(nanos(), Exit.fail(failed.error._tag))
+}

@@ -58,7 +58,7 @@ export type CallEvent =
   | { readonly _tag: "AttemptAbandoned"; readonly attempt: number }
   | { readonly _tag: "Retrying"; readonly attempt: number; readonly delay: Duration.Duration }
   | { readonly _tag: "Progress"; readonly attempt: number; readonly note: string | undefined }
-  /** The last event of every call, but for an `AttemptAbandoned` of what nobody waits for any more. */
+  /** The last event of every call. */
   | { readonly _tag: "Finished"; readonly result: ToolResult }
 
 /**
@@ -98,14 +98,21 @@ const bufferSize = 65_536
  */
 export const layer: Layer.Layer<BatchEvents> = Layer.scoped(
   BatchEvents,
-  Effect.map(Effect.acquireRelease(PubSub.sliding<BatchEvent>(bufferSize), PubSub.shutdown), (pubsub) => {
+  Effect.gen(function* () {
     let listeners = 0
+    let isOver = false
+    const pubsub = yield* Effect.acquireRelease(PubSub.sliding<BatchEvent>(bufferSize), (pubsub) => {
+      isOver = true
+      return PubSub.shutdown(pubsub)
+    })
     const listening = Effect.acquireRelease(
       Effect.sync(() => listeners++),
       () => Effect.sync(() => listeners--)
     )
     return {
-      publish: (event: BatchEvent) => (listeners === 0 ? Effect.void : Effect.asVoid(PubSub.publish(pubsub, event))),
+      // Calls may outlive the layer: what becomes of them is then told to nobody.
+      publish: (event: BatchEvent) =>
+        listeners === 0 || isOver ? Effect.void : Effect.asVoid(PubSub.publish(pubsub, event)),
       stream: Stream.unwrapScoped(Effect.as(listening, Stream.fromPubSub(pubsub)))
     }
   })

@@ -14,13 +14,13 @@
  *
  * | span | attributes |
  * | --- | --- |
- * | all | `gen_ai.operation.name` (but `attempt`), `error.type` where it failed |
+ * | all | `gen_ai.operation.name` (but `attempt`), `error.type` where it failed; `gen_ai.conversation.id` of agents and requests, where there is one |
  * | `invoke_agent` | `gen_ai.provider.name`, `gen_ai.request.model`; `gen_ai.usage.input_tokens` and `output_tokens` of the whole run, `salvo.stop` |
  * | `chat {model}` (client) | `gen_ai.provider.name`, `gen_ai.request.model`, `.max_tokens`, `.stream`; `gen_ai.response.finish_reasons`, `gen_ai.usage.input_tokens`, `.output_tokens` |
  * | `execute_tool {tool}` | `gen_ai.tool.name`, `.call.id`, `.type` (`function`), `.description`, `salvo.tool.effects`; `salvo.attempts`, `salvo.source` of an answer, `salvo.fault.owner` of a failure |
- * | `attempt` | `salvo.attempt` from 1, `salvo.source` (`executed` or `hedge`) |
+ * | `attempt` | `gen_ai.tool.name` (another tool's, where that is asked instead), `salvo.attempt` from 1, `salvo.source` (`executed` or `hedge`) |
  *
- * A call that names others in `dependsOn` links to their spans. One that was not run (refused, skipped, answered by an
+ * A call links to the spans of those it waited for. One that was not run (refused, skipped, answered by an
  * identical call) has a span without length; that of a tool that is not there is called `execute_tool`, since models
  * make up names without end.
  *

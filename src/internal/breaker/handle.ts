@@ -2,6 +2,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Equivalence from "effect/Equivalence"
+import * as FiberRef from "effect/FiberRef"
 import * as Metric from "effect/Metric"
 import * as MetricLabel from "effect/MetricLabel"
 import type * as Scope from "effect/Scope"
@@ -114,6 +115,9 @@ const make = Effect.fnUntraced(function* (
   const moved = Metric.tagged(transitions, "breaker", name)
   // Made once: Effect finds a metric by their identity.
   const labels = [MetricLabel.make("breaker", name)]
+  // A breaker has one state, whatever labels there are around the call that changes it.
+  const setLevel = (mode: Machine.Mode) =>
+    Effect.locally(Metric.set(gauge, levels[mode]), FiberRef.currentMetricLabels, [])
   const { opened, wake } = waiters()
 
   const stored = yield* store(name, settings, (transition) =>
@@ -121,13 +125,12 @@ const make = Effect.fnUntraced(function* (
       Effect.sync(() => {
         if ((transition.to === "Open" || transition.to === "Isolated") && !settings.metricsOnly) wake()
       }),
-      Effect.all(
-        [Metric.set(gauge, levels[transition.to]), Metric.increment(moved), publish({ breaker: name, ...transition })],
-        { discard: true }
-      )
+      Effect.all([setLevel(transition.to), Metric.increment(moved), publish({ breaker: name, ...transition })], {
+        discard: true
+      })
     )
   )
-  yield* Metric.set(gauge, levels.Closed)
+  yield* setLevel("Closed")
   yield* Metric.incrementBy(moved, 0)
 
   const refuse = (rejected: Machine.Rejected): Effect.Effect<never, CircuitOpen> => {

@@ -30,6 +30,7 @@ export interface About {
 }
 
 export interface Conversation {
+  readonly id: string
   readonly known: Known
   /** Names the batch of the turn at hand: the same for every process that works on it. */
   readonly batchId: () => string
@@ -114,6 +115,7 @@ export const make = (id: string, log: Log, journal: Journal["Type"]): Effect.Eff
       })
 
     return {
+      id,
       known,
       batchId,
       journal: {

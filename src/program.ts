@@ -48,6 +48,7 @@ const program = Effect.gen(function* () {
   Effect.catchTags({
     Failure: told,
     ModelError: ({ message }) => told({ message, code: Failure.broken }),
+    NoSuchConversation: ({ message }) => told({ message: `${message}.`, code: Failure.misused }),
     ConfigError: () => told({ message: "The environment is not as it has to be. See --help.", code: Failure.misused }),
     ServeError: ({ cause }) =>
       told({ message: `A local server could not start: ${String(cause)}`, code: Failure.broken })

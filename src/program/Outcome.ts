@@ -18,9 +18,11 @@ export const RunOutcome = Schema.Struct({
   turns: Schema.Array(Schema.Struct({ millis: Schema.Number, calls: Schema.Array(CallOutcome) })),
   /** Calls the model got no result of their own for. */
   lost: Schema.Number,
-  /** How often a tool was executed. */
+  /** How often a tool was executed; by this process, where it goes on with a run that was killed. */
   executions: Schema.Number,
   ledger: Schema.Struct({ refunds: Schema.Number }),
+  /** Where it goes on with a run that was killed: how many calls were answered from the journal. */
+  kept: Schema.optional(Schema.Number),
   /** Requests the strict server refused. */
   refused: Schema.Number,
   answer: Schema.String

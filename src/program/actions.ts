@@ -8,7 +8,9 @@ import * as FileSystem from "@effect/platform/FileSystem"
 import * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
+import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Carrier from "./world/Carrier.ts"
@@ -206,15 +208,23 @@ export const refund: (
   return yield* Effect.mapError(fetchJson(request, Refunds.Refund), (cause) => new RefundFailed({ order, cause }))
 })
 
+const search = Effect.fnUntraced(function* (urlParams: Record<string, string>) {
+  const { refundsUrl } = yield* World
+  return yield* fetchJson(HttpClientRequest.get(`${refundsUrl}/refunds`, { urlParams }), Schema.Array(Refunds.Refund))
+})
+
 /** The refunds made for an order so far: how to find out what became of an unanswered one. */
-export const listRefunds: (
+export const listRefunds = (
   order: string
-) => Effect.Effect<ReadonlyArray<Refunds.Refund>, RefundsUnavailable, World | HttpClient.HttpClient> =
-  Effect.fnUntraced(function* (order) {
-    const { refundsUrl } = yield* World
-    const request = HttpClientRequest.get(`${refundsUrl}/refunds`, { urlParams: { order } })
-    return yield* Effect.mapError(
-      fetchJson(request, Schema.Array(Refunds.Refund)),
-      (cause) => new RefundsUnavailable({ order, cause })
-    )
-  })
+): Effect.Effect<ReadonlyArray<Refunds.Refund>, RefundsUnavailable, World | HttpClient.HttpClient> =>
+  Effect.mapError(search({ order }), (cause) => new RefundsUnavailable({ order, cause }))
+
+/** The refund that was made under that key, if it was. */
+export const findRefund = (
+  order: string,
+  key: string
+): Effect.Effect<Option.Option<Refunds.Refund>, RefundsUnavailable, World | HttpClient.HttpClient> =>
+  search({ key }).pipe(
+    Effect.map(Arr.head),
+    Effect.mapError((cause) => new RefundsUnavailable({ order, cause }))
+  )

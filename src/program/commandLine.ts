@@ -8,6 +8,7 @@ import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Failure from "./failure.ts"
+import * as Kept from "./kept.ts"
 import * as Picture from "./picture.ts"
 
 export interface Settings {
@@ -15,6 +16,8 @@ export interface Settings {
   readonly naive: boolean
   readonly json: boolean
   readonly timeline: Picture.Target | undefined
+  /** Where the run is written down, if it is. */
+  readonly kept: Kept.Asked | undefined
 }
 
 const flag = (name: string, description: string) => Options.boolean(name).pipe(Options.withDescription(description))
@@ -26,6 +29,20 @@ const options = {
   timeline: Options.text("timeline").pipe(
     Options.withPseudoName("file"),
     Options.withDescription("Write a picture of the run: a page (.html) or an image (.svg)."),
+    Options.optional
+  ),
+  "kill-after": Options.choice("kill-after", ["refund"]).pipe(
+    Options.withDescription(
+      "Kill the process (SIGKILL) once the refund is paid, before anybody has written that down."
+    ),
+    Options.optional
+  ),
+  resume: flag("resume", "Go on with the run that was killed: finished calls are answered from its journal."),
+  journal: Options.text("journal").pipe(
+    Options.withPseudoName("folder"),
+    Options.withDescription(
+      "Keep the journal there (for --kill-after and --resume: in the folder for temporary files)."
+    ),
     Options.optional
   )
 }
@@ -48,6 +65,8 @@ const help = HelpDoc.blocks([
     ["npm start -- --json", "the same as one JSON document"],
     ["npm start -- --timeline run.html", "and a picture of it, as a page to look around in"],
     ["npm start -- --naive --timeline naive.svg", "what plain Promise.all makes of it, as an image"],
+    ["npm start -- --kill-after refund", "the process is killed when the money is gone and nobody knows"],
+    ["npm start -- --resume", "and the next one goes on: the refund is found, not paid again"],
     ["ANTHROPIC_API_KEY=... npm start -- --live", "with a real model"]
   ]),
   HelpDoc.h1("EXIT CODES"),
@@ -56,6 +75,7 @@ const help = HelpDoc.blocks([
     [String(Failure.broken), "it did not (so with --naive), or the run failed"],
     [String(Failure.misused), "nothing was run: wrong options, no key, a file that cannot be written"],
     [String(Failure.interrupted), "interrupted by Ctrl-C"],
+    ["137", "killed, as by --kill-after"],
     [String(Failure.readerLeft), "standard output was closed by its reader"]
   ]),
   HelpDoc.h1("ENVIRONMENT"),
@@ -76,6 +96,14 @@ const rules: ReadonlyArray<(asked: Asked) => Effect.Effect<void, Failure.Failure
           ),
           Effect.asVoid
         )
+      : Effect.void,
+  ({ journal, naive, resume, "kill-after": killAfter }) =>
+    naive && (resume || Option.isSome(killAfter) || Option.isSome(journal))
+      ? Failure.misuse("--naive keeps no journal: what was done before it is killed is lost.")
+      : Effect.void,
+  ({ resume, "kill-after": killAfter }) =>
+    resume && Option.isSome(killAfter)
+      ? Failure.misuse("--kill-after begins a run, and --resume goes on with one: ask for one at a time.")
       : Effect.void
 ]
 
@@ -84,7 +112,15 @@ const settings = (asked: Asked) =>
   Effect.gen(function* () {
     for (const rule of rules) yield* rule(asked)
     const path = Option.getOrUndefined(asked.timeline)
-    return { ...asked, timeline: path === undefined ? undefined : yield* Picture.target(path) } satisfies Settings
+    const [folder, killAfter] = [Option.getOrUndefined(asked.journal), Option.isSome(asked["kill-after"])]
+    const isKept = folder !== undefined || killAfter || asked.resume
+    return {
+      ...asked,
+      timeline: path === undefined ? undefined : yield* Picture.target(path),
+      kept: isKept
+        ? { folder: folder ?? Kept.defaultFolder, isResumed: asked.resume, killAfterRefund: killAfter }
+        : undefined
+    } satisfies Settings
   })
 
 /** What is wrong with a command line, on one line. */

@@ -16,22 +16,8 @@ const drawings: ReadonlyArray<readonly [extension: string, draw: Target["draw"]]
   [".svg", (timeline, title) => Timeline.toSvg(timeline, { title })]
 ]
 
-const reasons: Readonly<Record<string, string>> = {
-  ENOENT: "there is no such folder",
-  ENOTDIR: "there is no such folder",
-  EISDIR: "it is a folder",
-  EACCES: "permission denied",
-  EPERM: "permission denied",
-  EROFS: "the file system is read-only",
-  ENOSPC: "there is no space left"
-}
-
-const codeOf = (u: unknown): string => (typeof u === "object" && u !== null ? String(Reflect.get(u, "code")) : "")
-
-const why = (error: PlatformError): string => reasons[codeOf(error.cause)] ?? error.message.replaceAll(/\s+/g, " ")
-
 const unwritable = (path: string, code: number) => (error: PlatformError) =>
-  new Failure.Failure({ message: `The timeline cannot be written to ${path}: ${why(error)}.`, code })
+  new Failure.Failure({ message: `The timeline cannot be written to ${path}: ${Failure.why(error)}.`, code })
 
 /** Looks, before anything is run and paid for, whether that file can be written. Leaves no file behind. */
 export const target = Effect.fnUntraced(function* (path: string) {

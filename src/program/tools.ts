@@ -98,12 +98,20 @@ export const toolbox = Toolbox.make(
   ListRefunds
 )
 
+export type Tools = (typeof toolbox)["tools"][number]
+
 export const layer = Layer.mergeAll(
   LookUpOrder.layer(({ order }) => Actions.lookUpOrder(order)),
   SearchPolicies.layer(({ query }) => Actions.searchPolicies(query)),
   TrackParcel.layer(({ tracking_number }) => Actions.trackParcel(tracking_number)),
   ExchangeRate.layer(({ from, to }) => Actions.exchangeRate(from, to)),
   RenderReport.layer(({ order }) => Actions.renderReport(order)),
-  RefundOrder.layer(({ amount, order }, { idempotencyKey }) => Actions.refund({ order, amount, idempotencyKey })),
+  RefundOrder.layer(
+    Tool.withReconcile(
+      ({ amount, order }, { idempotencyKey }) => Actions.refund({ order, amount, idempotencyKey }),
+      // After a crash the server knows what became of it.
+      ({ order }, { idempotencyKey }) => Actions.findRefund(order, idempotencyKey)
+    )
+  ),
   ListRefunds.layer(({ order }) => Actions.listRefunds(order))
 )

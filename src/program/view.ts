@@ -76,6 +76,13 @@ export const turn = (number: number, { calls, millis }: RunOutcome["turns"][numb
     calls.map((call) => [call.tool, call.outcome, call.attempts, call.millis, clip(call.told, wide)])
   )
 
+const calls = (n: number) => `${n} call${n === 1 ? "" : "s"}`
+
+/** What is left of a run that was killed, and what it took to end it. */
+export const resumed = ({ executions, ledger }: RunOutcome, kept: number): string =>
+  `${calls(kept)} answered from the journal, ${executions === 0 ? "none" : calls(executions)} executed by this process, ` +
+  `${ledger.refunds} refund${ledger.refunds === 1 ? "" : "s"} in the ledger.`
+
 export const comparison = (outcomes: ReadonlyArray<RunOutcome>): string =>
   table(
     ["", "results lost", "executions paid for", "refunds in the ledger"],

@@ -57,12 +57,19 @@ const commit =
 
 const Headers = Schema.Struct({ "idempotency-key": Schema.optional(Schema.NonEmptyString) })
 
-const post = Effect.fnUntraced(function* (entries: Ref.Ref<ReadonlyArray<Refund>>) {
+/** What the server has of the time before, and what it does with every refund before it answers. */
+export interface Options {
+  readonly refunds: ReadonlyArray<Refund>
+  readonly onCommit: (refund: Refund) => Effect.Effect<void>
+}
+
+const post = Effect.fnUntraced(function* (entries: Ref.Ref<ReadonlyArray<Refund>>, { onCommit }: Options) {
   const headers = yield* HttpServerRequest.schemaHeaders(Headers)
   const request = yield* HttpServerRequest.schemaBodyJson(RefundRequest)
   const verdict = yield* Ref.modify(entries, commit(request, headers["idempotency-key"]))
   switch (verdict._tag) {
     case "Committed":
+      yield* onCommit(verdict.refund)
       // The money is gone, and the caller never hears of it.
       if (verdict.isFirst) return yield* hangUp
       return yield* HttpServerResponse.schemaJson(Refund)(verdict.refund, { status: 201 })
@@ -73,22 +80,33 @@ const post = Effect.fnUntraced(function* (entries: Ref.Ref<ReadonlyArray<Refund>
   }
 })
 
+const Search = Schema.Union(Schema.Struct({ order: Schema.String }), Schema.Struct({ key: Schema.String }))
+
 const list = Effect.fnUntraced(function* (entries: Ref.Ref<ReadonlyArray<Refund>>) {
-  const { order } = yield* HttpServerRequest.schemaSearchParams(Schema.Struct({ order: Schema.String }))
-  const refunds = (yield* Ref.get(entries)).filter((entry) => entry.order === order)
+  const search = yield* HttpServerRequest.schemaSearchParams(Search)
+  const refunds = (yield* Ref.get(entries)).filter((entry) =>
+    "order" in search ? entry.order === search.order : entry.idempotencyKey === search.key
+  )
   return yield* HttpServerResponse.schemaJson(Schema.Array(Refund))(refunds)
 })
 
 /**
  * `POST /refunds` commits; the connection of the very first commit is then destroyed without an answer.
- * `GET /refunds?order=1007` lists what the ledger holds for an order.
+ * `GET /refunds?order=1007` lists what the ledger holds for an order, `GET /refunds?key=…` what was paid under a key.
  */
-export const layer: Layer.Layer<Refunds | Ledger, HttpServerError.ServeError> = Layer.scopedContext(
-  Effect.gen(function* () {
-    const entries = yield* Ref.make<ReadonlyArray<Refund>>([])
-    const url = yield* serve(
-      HttpRouter.empty.pipe(HttpRouter.post("/refunds", post(entries)), HttpRouter.get("/refunds", list(entries)))
-    )
-    return Context.make(Refunds, { url }).pipe(Context.add(Ledger, { entries: Ref.get(entries) }))
-  })
-)
+export const layerWith = (options: Options): Layer.Layer<Refunds | Ledger, HttpServerError.ServeError> =>
+  Layer.scopedContext(
+    Effect.gen(function* () {
+      const entries = yield* Ref.make(options.refunds)
+      const url = yield* serve(
+        HttpRouter.empty.pipe(
+          HttpRouter.post("/refunds", post(entries, options)),
+          HttpRouter.get("/refunds", list(entries))
+        )
+      )
+      return Context.make(Refunds, { url }).pipe(Context.add(Ledger, { entries: Ref.get(entries) }))
+    })
+  )
+
+/** Begins with nothing, and leaves nothing behind. */
+export const fresh: Options = { refunds: [], onCommit: () => Effect.void }

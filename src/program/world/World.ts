@@ -25,17 +25,21 @@ export class World extends Context.Tag("salvo/program/World")<
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 
 /** Starts the three servers, each on a free port; they end with the scope, whatever connections are open. */
-export const layer: Layer.Layer<World, HttpServerError.ServeError> = Layer.effect(
-  World,
-  Effect.gen(function* () {
-    return {
-      carrierUrl: (yield* Carrier.Carrier).url,
-      ratesUrl: (yield* Rates.Rates).url,
-      refundsUrl: (yield* Refunds.Refunds).url,
-      ordersFile: here("./orders.json"),
-      policiesFolder: here("./policies"),
-      reportCommand: { command: process.execPath, args: [here("./reportWorker.mjs")] },
-      ledger: yield* Refunds.Ledger
-    }
-  })
-).pipe(Layer.provide([Carrier.layer, Rates.layer, Refunds.layer]))
+export const layerWith = (refunds: Refunds.Options): Layer.Layer<World, HttpServerError.ServeError> =>
+  Layer.effect(
+    World,
+    Effect.gen(function* () {
+      return {
+        carrierUrl: (yield* Carrier.Carrier).url,
+        ratesUrl: (yield* Rates.Rates).url,
+        refundsUrl: (yield* Refunds.Refunds).url,
+        ordersFile: here("./orders.json"),
+        policiesFolder: here("./policies"),
+        reportCommand: { command: process.execPath, args: [here("./reportWorker.mjs")] },
+        ledger: yield* Refunds.Ledger
+      }
+    })
+  ).pipe(Layer.provide([Carrier.layer, Rates.layer, Refunds.layerWith(refunds)]))
+
+/** A world that begins with no refunds. */
+export const layer: Layer.Layer<World, HttpServerError.ServeError> = layerWith(Refunds.fresh)

@@ -308,11 +308,9 @@ describe("a batch that is interrupted while a result is recorded", () => {
       const world = yield* World.make
       let interrupted: World.Batch | undefined
       const running = yield* Effect.fork(
-        world
-          .process({ plan: whenWriting({ delay: "500 millis" }, "Landed") })
-          .runHere([call("c1", "pay", { n: 1 })], {
-            onInterrupt: (batch) => Effect.sync(() => void (interrupted = batch))
-          })
+        world.process({ plan: whenWriting({ delay: "500 millis" }, "Landed") }).runHere([call("c1", "pay", { n: 1 })], {
+          onInterrupt: (batch) => Effect.sync(() => void (interrupted = batch))
+        })
       )
       yield* TestClock.adjust("100 millis")
       const ending = yield* Effect.fork(Fiber.interrupt(running))

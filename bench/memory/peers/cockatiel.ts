@@ -10,7 +10,7 @@ import {
   wrap
 } from "cockatiel"
 import { serveBatches } from "../held.ts"
-import { settled } from "../settled.ts"
+import { settled } from "./settled.ts"
 
 const policy = wrap(
   retry(handleAll, { maxAttempts: 2, backoff: new ExponentialBackoff() }),

@@ -1,7 +1,7 @@
 /** A batch on `Promise.allSettled` and zod, kept as the blocks that the model reads. */
-import { input } from "../peers/schema.ts"
-import { type Call, outputText, type ResultBlock, type Tool } from "../work/peer.ts"
-import type { Batch } from "./held.ts"
+import { input } from "../../peers/schema.ts"
+import { type Call, outputText, type ResultBlock, type Tool } from "../../work/peer.ts"
+import type { Batch } from "../held.ts"
 
 export const settled =
   (execute: Tool["run"]): Batch =>

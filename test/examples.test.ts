@@ -36,3 +36,20 @@ describe("examples/plan-in-one-turn.ts", () => {
     60_000
   )
 })
+
+describe("examples/resume-after-a-crash.ts", () => {
+  it.live(
+    "the process that was killed has paid, and the next one finds that out",
+    () =>
+      Effect.gen(function* () {
+        assert.deepStrictEqual(yield* run("resume-after-a-crash.ts"), [
+          "looks for order 1007",
+          "the first process: SIGKILL",
+          'find_order: {"cents":4200}, from the journal',
+          'refund: "paid, as the bank says", from the journal',
+          "1 payment"
+        ])
+      }),
+    60_000
+  )
+})

@@ -103,7 +103,6 @@ describe("npm start -- --resume", { timeout: 60_000 }, () => {
   it.live("goes on with a run that was killed from outside, too", () =>
     inFolder((folder, files) =>
       Effect.gen(function* () {
-        // Ctrl-C in the middle of the first turn: the model is told, and decides.
         const args = ["--journal", folder]
         const first = yield* Effect.async<string>((resume) => {
           const child = spawn(process.execPath, ["--import", "tsx", "src/program.ts", ...args], {

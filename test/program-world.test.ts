@@ -214,6 +214,35 @@ describe("the refund server", () => {
     }).pipe(inWorld)
   )
 
+  it.scopedLive("finds what was paid under a key, and only that", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* Actions.findRefund("1007", "a"), Option.none())
+      yield* Effect.ignore(Actions.refund({ ...money, idempotencyKey: "a" }))
+      yield* Actions.refund({ ...money, idempotencyKey: "b/c d" })
+      const found = yield* Effect.all([Actions.findRefund("1007", "b/c d"), Actions.findRefund("1007", "b")])
+      assert.deepStrictEqual(found, [Option.some({ id: "re_2", ...money, idempotencyKey: "b/c d" }), Option.none()])
+    }).pipe(inWorld)
+  )
+
+  it.scopedLive("goes on with the ledger of an earlier time, and tells of a refund before it answers", () =>
+    Effect.gen(function* () {
+      const before = { id: "re_1", ...money, idempotencyKey: "a" }
+      const told: Array<string> = []
+      const world = World.layerWith({
+        refunds: [before],
+        onCommit: ({ id }) => Effect.sync(() => void told.push(id))
+      })
+      const { ledger } = yield* Effect.gen(function* () {
+        assert.strictEqual((yield* Actions.refund({ ...money, idempotencyKey: "a" })).id, "re_1")
+        assert.deepStrictEqual(told, [])
+        assert.strictEqual((yield* Actions.refund({ ...money, idempotencyKey: "b" })).id, "re_2")
+        assert.deepStrictEqual(told, ["re_2"])
+        return yield* World.World
+      }).pipe(Effect.provide(Layer.merge(world, Platform)))
+      assert.lengthOf(yield* ledger.entries, 2)
+    })
+  )
+
   it.scopedLive("takes a repeated request without a key for a new one: two entries", () =>
     Effect.gen(function* () {
       const { ledger } = yield* World.World

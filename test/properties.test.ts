@@ -347,7 +347,7 @@ describe.concurrent("whatever the calls of a turn are and do", () => {
         const batch = yield* settled(ToolRunner.run(toolbox, given, { concurrency }))
         assertAnswered(plans, given, batch)
       }).pipe(Effect.provide(layers)),
-    { timeout: 60_000, fastCheck: { numRuns: 400 } }
+    { timeout: 60_000, fastCheck: { numRuns: 200 } }
   )
 
   it.effect.prop(
@@ -364,7 +364,7 @@ describe.concurrent("whatever the calls of a turn are and do", () => {
           { role: "user", content: Report.toolResults(batch) }
         ])
       }).pipe(Effect.provide(layers)),
-    { timeout: 60_000, fastCheck: { numRuns: 300 } }
+    { timeout: 60_000, fastCheck: { numRuns: 150 } }
   )
 
   it.effect.prop(
@@ -454,6 +454,6 @@ describe.concurrent("whatever blocks a tool answers with", () => {
           )
         )
       ),
-    { timeout: 60_000, fastCheck: { numRuns: 300 } }
+    { timeout: 60_000, fastCheck: { numRuns: 150 } }
   )
 })

@@ -8,7 +8,7 @@ import { clientClock } from "./options.ts"
 import { describeRedis, server } from "./server.ts"
 
 /** More of them find more, and take longer. */
-const runs = Number(process.env["SALVO_MODEL_RUNS"] ?? 120)
+const runs = Number(process.env["SALVO_MODEL_RUNS"] ?? 60)
 
 const agree = Effect.fnUntraced(function* (options: Partial<Store.Options>) {
   const { url } = yield* server()

@@ -112,7 +112,7 @@ describe("an agent that is cut off", () => {
   const { constantFrom, integer } = FastCheck
   const cuts = FastCheck.array(integer({ min: 0, max: 90 }), { minLength: 1, maxLength: 3 })
   const ids = constantFrom("unique" as const, "positional" as const)
-  const options = { timeout: 120_000, fastCheck: { numRuns: Number(process.env["SALVO_RUNS"] ?? 40) } }
+  const options = { timeout: 120_000, fastCheck: { numRuns: Number(process.env["SALVO_RUNS"] ?? 20) } }
 
   it.effect.prop(
     "again and again does so, too, however the model names its calls",

@@ -83,7 +83,7 @@ describe("a batch that is cut off", () => {
 
   const plans = FastCheck.array(planned, { minLength: 1, maxLength: 8 })
   const cuts = FastCheck.array(integer({ min: 0, max: 60 }), { minLength: 1, maxLength: 3 })
-  const options = { timeout: 120_000, fastCheck: { numRuns: Number(process.env["SALVO_RUNS"] ?? 100) } }
+  const options = { timeout: 120_000, fastCheck: { numRuns: Number(process.env["SALVO_RUNS"] ?? 60) } }
 
   const assertThat = (calls: ReadonlyArray<ToolCall.ToolCall>, cuts: ReadonlyArray<number>, setup: World.Setup) =>
     Effect.scoped(Effect.flatMap(run(calls, cuts, setup), (ran) => assertIsOver(calls, ran)))

@@ -16,7 +16,7 @@ import type { Place } from "./outside.ts"
 import { call, mixed } from "./tools.ts"
 import { told } from "./world.ts"
 
-const kills = Number(process.env["SALVO_KILLS"] ?? 60)
+const kills = Number(process.env["SALVO_KILLS"] ?? 15)
 
 /** How many batches run side by side in each process. */
 const batches = 3

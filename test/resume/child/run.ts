@@ -18,14 +18,15 @@ const begin = Effect.async<void>((resume) => {
   process.stdin.once("data", () => resume(Effect.void))
 })
 
-let arrived = 0
+/** The batches that stand at their points. */
+const arrived = new Set<string>()
 
-const lifeOf = ({ stopAt }: Job): Life => {
+const lifeOf = ({ id, stopAt }: Job): Life => {
   let isCut = false
   return {
     isCutAt: (name) => (isCut ||= name === stopAt),
     cut: Effect.zipRight(
-      Effect.sync(() => ++arrived === jobs.length && process.kill(process.pid, "SIGKILL")),
+      Effect.sync(() => arrived.add(id).size === jobs.length && process.kill(process.pid, "SIGKILL")),
       Effect.never
     )
   }

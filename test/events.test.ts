@@ -20,20 +20,8 @@ import {
 } from "../src/index.ts"
 import { FaultyTool } from "../src/testing/index.ts"
 import { call, calls, down, type Handler, type Input, isDone, make, type Setup, within } from "./policies/world.ts"
+import { flaky, slow, soon } from "./telemetry/handlers.ts"
 import { listening } from "./telemetry/listening.ts"
-
-const slow =
-  (millis: number): Handler =>
-  () =>
-    Effect.as(Effect.sleep(Duration.millis(millis)), "done")
-
-/** The first execution fails, the others take a while. */
-const flaky = (millis: number): Handler => {
-  let executions = 0
-  return (input, call) => (executions++ === 0 ? down() : slow(millis)(input, call))
-}
-
-const soon = { base: "10 millis", jitter: "none", budget: false } as const
 
 type Run = readonly [calls: ReadonlyArray<ToolCall.ToolCall>, options?: ToolRunner.RunOptions]
 

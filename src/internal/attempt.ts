@@ -84,12 +84,9 @@ export const leaked =
     )
   }
 
-const isOutcome = (exit: Exit.Exit<Answer, Failed.Failed>): boolean =>
-  Exit.isSuccess(exit) || Cause.isFailType(exit.cause)
-
 /** A handler's fiber that ends without an answer was killed from inside: its finalizers died, or it stopped itself. */
 const fromExit = (job: Job, exit: Exit.Exit<Answer, Failed.Failed>): Effect.Effect<Answer, Failed.Failed> =>
-  Exit.isSuccess(exit) || isOutcome(exit)
+  Exit.isSuccess(exit) || Cause.isFailType(exit.cause)
     ? exit
     : Effect.flatMap(Failed.fromCause(job.definition, exit.cause), Effect.fail)
 
@@ -248,9 +245,11 @@ const here = (
       stop()
       progress.abandon = undefined
       progress.running.delete(fiber)
-      const known = isOutcome(exit)
-        ? ended(job, begun, onExit, exit)
-        : Effect.flatMap(Effect.exit(fromExit(job, exit)), (exit) => ended(job, begun, onExit, exit))
+      const outcome = fromExit(job, exit)
+      const known =
+        outcome === exit
+          ? ended(job, begun, onExit, exit)
+          : Effect.flatMap(Effect.exit(outcome), (exit) => ended(job, begun, onExit, exit))
       return onEnd === undefined ? known : Effect.zipRight(onEnd, known)
     })
   })

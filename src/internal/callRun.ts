@@ -9,7 +9,7 @@ import * as Timeout from "../policies/Timeout.ts"
 import * as ToolError from "../ToolError.ts"
 import type * as ToolResult from "../ToolResult.ts"
 import * as Failed from "./failed.ts"
-import { type Answer, type Deadline, type Job, tell } from "./job.ts"
+import { type Answer, type Deadline, deadlineOf, type Job, tell } from "./job.ts"
 import { isAnswer } from "./journal/entry.ts"
 import * as Recall from "./journal/recall.ts"
 import * as Telemetry from "./telemetry.ts"
@@ -78,12 +78,6 @@ const settle = (job: Job, deadline: Deadline, goOn: GoOn | undefined): Effect.Ef
     return holding(job, input, deadline, Recall.around(job, input, Policy.protect(job, input, deadline)))
   }
   return Either.isEither(given) && Either.isRight(given) ? go(given.right) : Effect.flatMap(decoded(job, deadline), go)
-}
-
-const deadlineOf = (job: Job, startedAt: number): Deadline => {
-  const total = startedAt + job.policy.totalMillis
-  const { batchDeadline } = job.shared
-  return total <= batchDeadline ? { at: total, kind: "total" } : { at: batchDeadline, kind: "batch" }
 }
 
 const begin = ({ progress, shared }: Job): number => (progress.startedAt ??= shared.time())

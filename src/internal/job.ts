@@ -123,8 +123,25 @@ export interface Deadline {
   readonly kind: "total" | "batch"
 }
 
-/** Tells of what happens to a call, where anybody may listen. */
+/** When a call that became ready at `startedAt` has to be done: at its own deadline, or that of its batch. */
+export const deadlineOf = ({ policy, shared: { batchDeadline } }: Job, startedAt: number): Deadline => {
+  const total = startedAt + policy.totalMillis
+  return total <= batchDeadline ? { at: total, kind: "total" } : { at: batchDeadline, kind: "batch" }
+}
+
+/** What an effect is told that is run for a call, but is no attempt of it. */
+export const besideAttempts = (job: Job, attempt: number): Tool.Call => ({
+  id: job.call.id,
+  attempt,
+  get idempotencyKey() {
+    return job.idempotencyKey
+  },
+  dependencies: job.dependencies,
+  progress: () => done
+})
+
 const done = Effect.void
 
+/** Tells of what happens to a call, where anybody may listen. */
 export const tell = ({ call, index, shared: { publish } }: Job, event: CallEvent): Effect.Effect<void> =>
   publish === undefined ? done : publish(call, index, event)

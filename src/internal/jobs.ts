@@ -254,8 +254,7 @@ export const make = <Tools extends Tool.Tool>(
     job: (
       { call, index, repeats }: Pick<Node, "call" | "index" | "repeats">,
       ready: Ready,
-      dependencies: ReadonlyMap<string, unknown> = noOutputs,
-      _has?: (id: string) => boolean
+      dependencies: ReadonlyMap<string, unknown> = noOutputs
     ): Job => new JobOf(shared, call, index, ready, dependencies, notBegun(), { repeats }, insteadOf, entries, isHere)
   }
 }

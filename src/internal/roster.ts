@@ -14,8 +14,6 @@ export interface Roster {
   readonly add: (own: Node.Own, label: string | undefined, resource: string | undefined) => Node.Node
   /** The position of the call that a reference names. */
   readonly find: (name: string) => number | undefined
-  /** Whether a call of that id is there. */
-  readonly has: (id: string) => boolean
   /** Whoever waited for this call does so no longer. */
   readonly landed: (node: Node.Node) => void
   /**
@@ -184,7 +182,6 @@ export const make = (enqueue: (node: Node.Node) => void): Roster => {
     nodes,
     add,
     find: (name) => names.find(name, "any")[0],
-    has: (id) => names.find(id, "id").length > 0,
     landed,
     seal
   }

@@ -331,7 +331,7 @@ export const open = <Tools extends Tool.Tool>(
     const start = (node: Node): void => {
       const ready = admitted(node)
       if (Either.isLeft(ready)) return landUnrun(node, unstarted(node.call, ready.left))
-      const job = (node.job ??= jobs.job(node, ready.right, outputsFor(node), roster.has))
+      const job = (node.job ??= jobs.job(node, ready.right, outputsFor(node)))
       const part = isShareable(job)
         ? flights.join(fingerprint(node.call.name, job.written), node.index, shareKeyOf)
         : "lead"

@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { answer, leaked, work } from "../internal/attempt.ts"
 import type { Failed } from "../internal/failed.ts"
-import type { Answer, Job } from "../internal/job.ts"
+import { type Answer, besideAttempts, type Job } from "../internal/job.ts"
 import type { ToolError } from "../ToolError.ts"
 import type { FallbackPolicy, FallbackTool } from "./PolicyData.ts"
 import * as Timeout from "./Timeout.ts"
@@ -30,15 +30,6 @@ const fromEffect = (
   Effect.gen(function* () {
     const left = job.shared.batchDeadline - (yield* Timeout.now)
     const asked = { definition: job.definition, handler: (given: never) => fallback(given, failed.error) }
-    const call = {
-      id: job.call.id,
-      attempt: 1,
-      get idempotencyKey() {
-        return job.idempotencyKey
-      },
-      dependencies: job.dependencies,
-      progress: () => Effect.void
-    }
     const limits: Timeout.Limits = {
       millis: Math.min(job.policy.attemptMillis, left),
       kind: "attempt",
@@ -48,7 +39,7 @@ const fromEffect = (
     }
     const hooks = { onStart: () => {}, onDone: () => {}, onEnd: Effect.void, onLeak: leaked(job) }
     const exit = yield* Effect.uninterruptibleMask((restore) =>
-      Timeout.execute(work(asked, input, call, "fallback"), limits, hooks, restore)
+      Timeout.execute(work(asked, input, besideAttempts(job, 1), "fallback"), limits, hooks, restore)
     )
     return Exit.isSuccess(exit) ? exit.value : yield* Effect.fail(failed)
   })

@@ -1,6 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -25,21 +24,9 @@ import {
 } from "../../src/index.ts"
 import { ScriptedModel } from "../../src/testing/index.ts"
 import { call, calls, down, type Handler, make, type Setup, within } from "../policies/world.ts"
+import { flaky, slow, soon } from "./handlers.ts"
 import { listening } from "./listening.ts"
 import { tracing } from "./tracing.ts"
-
-const slow =
-  (millis: number): Handler =>
-  () =>
-    Effect.as(Effect.sleep(Duration.millis(millis)), "done")
-
-/** The first execution fails, the others take a while. */
-const flaky = (millis: number): Handler => {
-  let executions = 0
-  return (input, call) => (executions++ === 0 ? down() : slow(millis)(input, call))
-}
-
-const soon = { base: "10 millis", jitter: "none", budget: false } as const
 
 const waits = (lines: ReadonlyArray<string>) => lines.filter((told) => told.includes("waits"))
 

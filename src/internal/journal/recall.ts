@@ -8,7 +8,7 @@ import * as Schema from "effect/Schema"
 import type * as Tool from "../../Tool.ts"
 import * as ToolError from "../../ToolError.ts"
 import * as Failed from "../failed.ts"
-import type { Answer, Job } from "../job.ts"
+import { type Answer, besideAttempts, deadlineOf, type Job } from "../job.ts"
 import * as Output from "../output.ts"
 import { type Entry, isAnswer } from "./entry.ts"
 import type { Known } from "./ledger.ts"
@@ -47,23 +47,17 @@ const answerFrom = (job: Job, outcome: Record.Landed["outcome"] & { _tag: "Succe
 const unknown = (job: Job): Settled => Effect.fail(Failed.of(new ToolError.OutcomeUnknown(), job.definition))
 
 /** As long as an attempt, but no longer than the call and its batch have. */
-const timeLeft = ({ policy, progress, shared }: Job): Duration.Duration => {
-  const time = shared.time()
-  const deadline = Math.min((progress.startedAt ?? time) + policy.totalMillis, shared.batchDeadline)
-  return Duration.millis(Math.min(policy.attemptMillis, Math.max(0, deadline - time)))
+const timeLeft = (job: Job): Duration.Duration => {
+  const time = job.shared.time()
+  const { at } = deadlineOf(job, job.progress.startedAt ?? time)
+  return Duration.millis(Math.min(job.policy.attemptMillis, Math.max(0, at - time)))
 }
 
 /** What a handler says of a call that it may have carried out: its output, or none where it did not. */
 const reconciled = (job: Job, input: unknown, run: Settled): Settled => {
   const { reconcile } = job.handler
   if (reconcile === undefined) return unknown(job)
-  const call: Tool.Call = {
-    id: job.call.id,
-    attempt: job.progress.attempts,
-    idempotencyKey: job.idempotencyKey,
-    dependencies: job.dependencies,
-    progress: () => Effect.void
-  }
+  const call = besideAttempts(job, job.progress.attempts)
   // The toolbox pairs a handler with its own definition, whose schema decoded this input.
   return Effect.suspend(() => reconcile(input as never, call)).pipe(
     Effect.disconnect,
@@ -133,9 +127,6 @@ export const landing = (job: Job, entry: Entry, run: Settled): Settled =>
     })
   )
 
-/** Whether all is said of it that ever will be. */
-const isFinal = (known: Known | undefined): boolean => known?.state._tag === "landed"
-
 export const around = (job: Job, input: unknown, run: Settled): Settled => {
   const { entry } = job
   if (entry === undefined) return run
@@ -143,7 +134,8 @@ export const around = (job: Job, input: unknown, run: Settled): Settled => {
   if (known === undefined) return landing(job, entry, run)
   job.progress.attempts = known.attempts
   const answer = settled(job, input, known, run)
-  return isFinal(known) ? answer : landing(job, entry, answer)
+  // Where it has landed, all is written down that ever will be.
+  return known.state._tag === "landed" ? answer : landing(job, entry, answer)
 }
 
 /** Written down before an execution begins: of a write each, of other calls the first. */

@@ -246,14 +246,19 @@ export class NotStarted extends Schema.TaggedError<NotStarted>("salvo/NotStarted
 }
 
 /**
- * The batch was interrupted while the handler was running: whether it took effect is not known. Owner: run.
+ * Whether the call took effect is not known: the batch was interrupted while the handler was running, or, for a `write`
+ * that was not executed now, the journal that could say whether it was before cannot be read. Owner: run.
  *
  * @since 0.1.0
  * @category errors
  */
-export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>("salvo/OutcomeUnknown")("OutcomeUnknown", {}) {
+export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>("salvo/OutcomeUnknown")("OutcomeUnknown", {
+  reason: Schema.optionalWith(Schema.Literal("interrupted", "journal"), { default: () => "interrupted" })
+}) {
   override get message() {
-    return "Interrupted while running: the outcome is not known"
+    return this.reason === "interrupted"
+      ? "Interrupted while running: the outcome is not known"
+      : "Not executed now, and the journal cannot be read: whether it was executed before is not known"
   }
 }
 

@@ -85,7 +85,7 @@ export const leaked =
   }
 
 /** A handler's fiber that ends without an answer was killed from inside: its finalizers died, or it stopped itself. */
-const fromExit = (job: Job, exit: Exit.Exit<Answer, Failed.Failed>): Effect.Effect<Answer, Failed.Failed> =>
+export const fromExit = (job: Job, exit: Exit.Exit<Answer, Failed.Failed>): Effect.Effect<Answer, Failed.Failed> =>
   Exit.isSuccess(exit) || Cause.isFailType(exit.cause)
     ? exit
     : Effect.flatMap(Failed.fromCause(job.definition, exit.cause), Effect.fail)

@@ -75,7 +75,11 @@ const settle = (job: Job, deadline: Deadline, goOn: GoOn | undefined): Effect.Ef
         goOn(stillHolding(job, job.entry === undefined ? rest : Recall.landing(job, job.entry, rest)))
       }
     }
-    return holding(job, input, deadline, Recall.around(job, input, Policy.protect(job, input, deadline)))
+    const run = Policy.protect(job, input, deadline)
+    // Who has its result already keeps nobody from the resource.
+    return Recall.hasLanded(job)
+      ? Recall.around(job, input, holding(job, input, deadline, run))
+      : holding(job, input, deadline, Recall.around(job, input, run))
   }
   return Either.isEither(given) && Either.isRight(given) ? go(given.right) : Effect.flatMap(decoded(job, deadline), go)
 }

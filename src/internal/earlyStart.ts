@@ -14,6 +14,7 @@ import * as ToolRunner from "../services/ToolRunner.ts"
 import type * as Tool from "../Tool.ts"
 import type { ToolCall } from "../ToolCall.ts"
 import type { Toolbox } from "../Toolbox.ts"
+import * as Effects from "./effects.ts"
 import * as Kept from "./kept.ts"
 import type { Restore } from "./job.ts"
 import * as WireIds from "./wireIds.ts"
@@ -56,14 +57,6 @@ interface Opened<out Tools extends Tool.Tool> {
   readonly close: Effect.Effect<void>
 }
 
-/** Whether nothing that a call sets off changes the world, the tool that may answer instead included. */
-const isRead = ({ definition }: Tool.Tool): boolean => {
-  const { fallback } = definition.policy
-  return (
-    definition.effects === "read" && (typeof fallback !== "object" || !("tool" in fallback) || isRead(fallback.tool))
-  )
-}
-
 const isSame = (one: ToolCall, other: ToolCall | undefined): boolean =>
   other?.id === one.id && other.name === one.name && other.input === one.input
 
@@ -89,7 +82,7 @@ export const make = <Tools extends Tool.Tool>(
 
     const startsEarly = ({ name }: ToolCall): boolean => {
       const tool = toolbox.byName.get(name)
-      return tool !== undefined && tool.definition.earlyStart && isRead(tool)
+      return tool !== undefined && tool.definition.earlyStart && Effects.ofCall(tool.definition) === "read"
     }
 
     const listen = (messages: ReadonlyArray<Model.Message>): Listener<Tools> => {

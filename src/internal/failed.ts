@@ -7,6 +7,7 @@ import * as Random from "effect/Random"
 import * as Fault from "../Fault.ts"
 import type * as Tool from "../Tool.ts"
 import * as ToolError from "../ToolError.ts"
+import * as Effects from "./effects.ts"
 
 export interface Failed {
   readonly error: ToolError.ToolError
@@ -24,6 +25,10 @@ const noEffect = (owner: Fault.Owner, transient = false, retryAfter?: Duration.D
 const ofWork = (definition: Tool.Definition | undefined, tookEffect: Fault.TookEffect): Fault.TookEffect =>
   definition?.effects === "read" ? "no" : tookEffect
 
+/** Whether nothing that runs for a call can change anything. */
+const isRead = (definition: Tool.Definition | undefined): boolean =>
+  definition !== undefined && Effects.ofCall(definition) === "read"
+
 /** The fault of an error that is not the tool's own. `definition` is missing where the tool is unknown. */
 export const of = (error: ToolError.CallError, definition?: Tool.Definition): Failed => {
   switch (error._tag) {
@@ -38,7 +43,7 @@ export const of = (error: ToolError.CallError, definition?: Tool.Definition): Fa
     case "NotStarted":
       return { error, fault: noEffect("run") }
     case "OutcomeUnknown":
-      return { error, fault: { ...noEffect("run"), tookEffect: ofWork(definition, "maybe") } }
+      return { error, fault: { ...noEffect("run"), tookEffect: isRead(definition) ? "no" : "maybe" } }
     case "CircuitOpen":
     case "RateLimited":
       return { error, fault: noEffect("runner", false, error.retryAfter) }

@@ -94,6 +94,8 @@ export interface Progress {
   /** Where somebody may listen: those of which the end has to be told before the result is. */
   underWay: Set<UnderWay> | undefined
   last: Failed | undefined
+  /** The work of another tool in its place. */
+  instead: Job | undefined
   /** What the call has come to, while that is being written down. */
   settled: Answer | Failed | undefined
   /** What ends an attempt that runs in the call's own fiber, where nobody waits for it any more. */
@@ -106,6 +108,7 @@ export const notBegun = (): Progress => ({
   running: new Set(),
   underWay: undefined,
   last: undefined,
+  instead: undefined,
   settled: undefined,
   abandon: undefined
 })

@@ -16,7 +16,7 @@ import type { Guards } from "./guards.ts"
 import * as Input from "./input.ts"
 import type { Decoded } from "./input.ts"
 import { type Answer, type Fork, type Job, notBegun, type Progress, type Shared } from "./job.ts"
-import type * as Entry from "./journal/entry.ts"
+import * as Entry from "./journal/entry.ts"
 import type * as Record from "./journal/record.ts"
 import { nearest } from "./nearest.ts"
 import type { Node } from "./node.ts"
@@ -108,8 +108,9 @@ class JobOf implements Job {
     progress: Progress,
     naming: Naming,
     insteadOf: InsteadOf,
-    entries: Entry.Entries | undefined,
-    isHere: IsHere
+    entries: (() => Entry.Entries | undefined) | undefined,
+    isHere: IsHere,
+    since: number
   ) {
     const { definition, protection } = ready
     this.shared = shared
@@ -126,7 +127,8 @@ class JobOf implements Job {
     this.progress = progress
     this.#naming = naming
     this.#insteadOf = insteadOf
-    if (entries === undefined) {
+    const known = entries?.()
+    if (known === undefined) {
       this.entry = undefined
     } else {
       const operation = {
@@ -136,7 +138,7 @@ class JobOf implements Job {
         input: this.canonical,
         isInstead: "name" in naming ? (true as const) : undefined
       }
-      this.entry = entries.entry(definition, operation, isHere)
+      this.entry = known.entry(definition, operation, isHere, since)
       this.#name = this.entry.operation.key
     }
   }
@@ -164,7 +166,8 @@ export const make = <Tools extends Tool.Tool>(
   /** Of the calls' fibers. */
   runtime: Runtime.Runtime<never>,
   shared: Shared,
-  entries: Entry.Entries | undefined
+  /** What is known of the batch, asked when a call starts; missing where it is not journaled. */
+  entries: (() => Entry.Entries | undefined) | undefined
 ) => {
   const { runner, toolbox } = batch
   const under = runner.under(toolbox)
@@ -210,12 +213,15 @@ export const make = <Tools extends Tool.Tool>(
         job.dependencies,
         // Its executions are its own, but an interruption has to know that something of this call is running.
         { ...notBegun(), running: job.progress.running, underWay: (job.progress.underWay ??= new Set()) },
-        { name: `${job.idempotencyKey}/${definition.name}` },
+        { name: Entry.insteadKey(job.idempotencyKey, definition.name) },
         insteadOf,
         entries,
-        constTrue
+        constTrue,
+        // Whatever it was asked for then, it is asked for now.
+        -1
       )
       other.span = job.span
+      job.progress.instead = other
       return yield* CallRun.answer(other)
     })
 
@@ -252,9 +258,10 @@ export const make = <Tools extends Tool.Tool>(
     prepare: ({ handler, protection, tool, written }: Looked): Either.Either<Ready, Failed.Failed> =>
       prepare(tool, written, handler, batch.id, protection),
     job: (
-      { call, index, repeats }: Pick<Node, "call" | "index" | "repeats">,
+      { call, index, repeats, since }: Pick<Node, "call" | "index" | "repeats" | "since">,
       ready: Ready,
       dependencies: ReadonlyMap<string, unknown> = noOutputs
-    ): Job => new JobOf(shared, call, index, ready, dependencies, notBegun(), { repeats }, insteadOf, entries, isHere)
+    ): Job =>
+      new JobOf(shared, call, index, ready, dependencies, notBegun(), { repeats }, insteadOf, entries, isHere, since)
   }
 }

@@ -53,6 +53,8 @@ export class Node {
   expected = 0
   refused: Failed.Failed | undefined
   queued = false
+  /** From where on in the journal's log an answer to it is not out of date. */
+  since = -1
   job: Job | undefined = undefined
   result: ToolResult.ToolResult | undefined = undefined
   /** Told of the result, where somebody waits for it. */

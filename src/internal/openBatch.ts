@@ -12,7 +12,7 @@ import type { Opened } from "./scheduler.ts"
 export const make = <Tools extends Tool.Tool, R>(
   open: (onLand: (result: ToolResult) => void) => Effect.Effect<Opened<Tools>, never, R>
 ): Effect.Effect<OpenBatch<Tools>, never, R | Scope.Scope> =>
-  Effect.uninterruptible(
+  Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
       const landed = yield* Mailbox.make<ToolResult<Tools>>()
       const sealed = yield* Deferred.make<void>()
@@ -33,6 +33,7 @@ export const make = <Tools extends Tool.Tool, R>(
       yield* Effect.addFinalizer(() =>
         Effect.all([isDone ? Effect.void : batch.stop, landed.shutdown, batch.close], { discard: true })
       )
+      yield* restore(batch.recall)
       yield* Effect.forkScoped(Effect.interruptible(joined))
       return {
         submit: (call, { hold = false } = {}) =>

@@ -32,6 +32,7 @@ import type { Node, Target } from "./node.ts"
 import { resourceOf } from "./prepare.ts"
 import { readyWith } from "./references.ts"
 import * as Roster from "./roster.ts"
+import { since } from "./since.ts"
 import * as Telemetry from "./telemetry.ts"
 import * as Waits from "./waits.ts"
 
@@ -56,6 +57,8 @@ export interface Opened<Tools extends Tool.Tool> {
   readonly add: (calls: ReadonlyArray<ToolCall>, hold: boolean) => Effect.Effect<void>
   /** No call comes any more. Starts nothing. */
   readonly seal: Effect.Effect<void>
+  /** Reads what is known of the batch from before, where it is written down. To be run before `go`. */
+  readonly recall: Effect.Effect<void>
   /** Starts what is ready. */
   readonly go: Effect.Effect<void>
   /** Waits until all calls that were added have landed. */
@@ -111,13 +114,21 @@ const tolerates = (node: Node, { call }: ToolResult.Failure): boolean => {
 
 /** What a call has come to when the batch is interrupted. */
 const interrupted = (job: Job): ToolResult.ToolResult => {
-  const { attempts, last, running, settled } = job.progress
+  const { attempts, instead, last, running, settled } = job.progress
   if (settled !== undefined) return CallRun.resultOf(job, settled)
   const unknown = Failed.of(new ToolError.OutcomeUnknown(), job.definition)
   const notStarted = Failed.of(new ToolError.NotStarted({ reason: "interrupted" }), job.definition)
   // Between two attempts the last one's failure stands.
-  return CallRun.resultOf(job, running.size > 0 ? unknown : attempts === 0 ? notStarted : (last ?? unknown))
+  const known = attempts === 0 ? notStarted : (last ?? unknown)
+  return CallRun.resultOf(job, running.size > 0 || (instead !== undefined && mayHaveChanged(instead)) ? unknown : known)
 }
+
+/** Whether a tool that was asked instead, and is not running now, may have changed something. */
+const mayHaveChanged = ({ definition, progress: { instead, last, settled } }: Job): boolean =>
+  (settled !== undefined && Entry.isAnswer(settled)
+    ? definition.effects !== "read"
+    : last !== undefined && last.fault.tookEffect !== "no") ||
+  (instead !== undefined && mayHaveChanged(instead))
 
 /** Waits until a call has its result. */
 const landed = (node: Node): Effect.Effect<void> =>
@@ -132,12 +143,6 @@ const landed = (node: Node): Effect.Effect<void> =>
           }
         })
   )
-
-/** The entries of a batch in its log, which is held open in the scope. */
-const journaled = <Tools extends Tool.Tool>({ id, journal }: Batch<Tools>, scope: Scope.Scope) =>
-  journal === undefined
-    ? Effect.succeed(undefined)
-    : Effect.map(Scope.extend(journal.open(`batch/${id}`), scope), (log) => Entry.make(log, journal.whenFailing))
 
 export const open = <Tools extends Tool.Tool>(
   batch: Batch<Tools>
@@ -184,7 +189,11 @@ export const open = <Tools extends Tool.Tool>(
       fork,
       publish
     }
-    const jobs = Jobs.make(batch, interruptible, shared, yield* journaled(batch, scope))
+    const { journal } = batch
+    /** Whether anything may be known of calls from before. */
+    const remembers = journal !== undefined || batch.recall !== undefined
+    let entries: Entry.Entries | undefined
+    const jobs = Jobs.make(batch, interruptible, shared, journal === undefined ? undefined : () => entries)
     const queue: Array<Node> = []
     const roster = Roster.make((node) => {
       if (!node.queued) {
@@ -322,15 +331,14 @@ export const open = <Tools extends Tool.Tool>(
 
     /** What is known of a call from before. It stands only where nothing the call waited for may have changed it. */
     const recalled = (node: Node, { written }: Job): ToolResult.Success | undefined => {
-      const before = node.after === undefined ? node.needs : [...node.needs, node.after]
-      if (before.some((i) => nodes[i]?.job?.definition.effects !== "read")) return undefined
-      const known = batch.recall?.(node.call, written)
+      const known = node.since < 0 ? batch.recall?.(node.call, written) : undefined
       return known && { ...known, call: node.call, attempts: 0, duration: Duration.zero, source: "journal" }
     }
 
     const start = (node: Node): void => {
       const ready = admitted(node)
       if (Either.isLeft(ready)) return landUnrun(node, unstarted(node.call, ready.left))
+      if (remembers) node.since = since(node, nodes)
       const job = (node.job ??= jobs.job(node, ready.right, outputsFor(node)))
       const part = isShareable(job)
         ? flights.join(fingerprint(node.call.name, job.written), node.index, shareKeyOf)
@@ -445,6 +453,12 @@ export const open = <Tools extends Tool.Tool>(
         roster.seal()
         waits?.sealed()
       }),
+      recall:
+        journal === undefined
+          ? Effect.void
+          : Effect.map(Scope.extend(journal.open(`batch/${batch.id}`), scope), (log) => {
+              entries = Entry.make(log, journal.whenFailing)
+            }),
       go: Effect.sync(() => {
         waits?.tell()
         drain()

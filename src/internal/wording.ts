@@ -4,6 +4,7 @@ import type { TookEffect } from "../Fault.ts"
 import type * as Tool from "../Tool.ts"
 import type { CircuitOpen, Issue, NotStarted } from "../ToolError.ts"
 import type { Failure } from "../ToolResult.ts"
+import * as Effects from "./effects.ts"
 import { clip, isSecretName, withoutSecrets } from "./text.ts"
 
 const maxIssues = 10
@@ -133,7 +134,7 @@ const circuitWords = (error: CircuitOpen, alternative: string | undefined): stri
 
 const words = (failure: Failure, tool: Tool.Definition | undefined, alternative: string | undefined): string => {
   const { error, fault } = failure
-  const effects = tool?.effects
+  const effects = tool && Effects.ofCall(tool)
   const took = effectWords(fault.tookEffect, effects)
   switch (error._tag) {
     case "UnknownTool":
@@ -171,6 +172,9 @@ const words = (failure: Failure, tool: Tool.Definition | undefined, alternative:
     case "NotStarted":
       return `Not executed: ${notStartedWords[error.reason]}. It had no effect.${againWords}`
     case "OutcomeUnknown":
+      if (error.reason === "journal") {
+        return `Not executed: whether this call was made before cannot be looked up at the moment.${took}`
+      }
       return effects === "read"
         ? "Interrupted while it was running; nothing was changed. Call it again if the answer is still needed."
         : `Outcome unknown: the turn was interrupted while it was running.${took}`

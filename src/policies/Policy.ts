@@ -15,6 +15,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
 import { execute, type Execution } from "../internal/attempt.ts"
 import * as Failed from "../internal/failed.ts"
 import type { Answer, Deadline, Job, Restore } from "../internal/job.ts"
@@ -137,8 +138,11 @@ const acquired = (
     if (job.entry === undefined) return execute(job, input, deadline, restore, execution)
     return Recall.intend(job).pipe(
       restore,
-      Effect.onError((cause) =>
-        Effect.all([execution.onEnd ?? Effect.void, unspend(job), record(Exit.failCause(cause))], { discard: true })
+      Effect.onError(() =>
+        // Nothing was executed, so that nothing is known of the dependency.
+        Effect.all([execution.onEnd ?? Effect.void, unspend(job), record(Exit.interrupt(FiberId.none))], {
+          discard: true
+        })
       ),
       Effect.zipRight(execute(job, input, deadline, restore, execution))
     )
@@ -174,6 +178,8 @@ export const protect = (
   deadline: Deadline,
   first?: Effect.Effect<Answer, Failed.Failed>
 ): Effect.Effect<Answer, Failed.Failed> => {
+  const failed = Recall.failedBefore(job)
+  if (failed !== undefined) return Fallback.around(job, input, failed)
   const hedged = Hedge.around(job, (source) => attempt(job, input, deadline, source))
   const retried = first === undefined ? Retry.around(job, deadline, hedged) : Retry.after(job, deadline, first, hedged)
   return Cache.around(job, Fallback.around(job, input, retried))

@@ -194,19 +194,24 @@ export const make = (options: Options = {}): Effect.Effect<Context.Tag.Service<T
 
     return {
       run: (toolbox, calls, given = {}) =>
-        Effect.gen(function* () {
-          const mayRepeat = repeated(calls)
-          const batch = yield* openWith(toolbox, given, { mayRepeat: (name) => mayRepeat.has(name), onLand: constVoid })
-          yield* batch.add(calls, false)
-          yield* batch.seal
-          return yield* Effect.uninterruptibleMask((restore) =>
-            batch.go.pipe(
-              Effect.zipRight(Effect.onInterrupt(restore(batch.join), () => batch.stop)),
+        Effect.uninterruptibleMask((restore) =>
+          Effect.gen(function* () {
+            const mayRepeat = repeated(calls)
+            const batch = yield* openWith(toolbox, given, {
+              mayRepeat: (name) => mayRepeat.has(name),
+              onLand: constVoid
+            })
+            yield* batch.add(calls, false)
+            yield* batch.seal
+            return yield* restore(batch.recall).pipe(
+              Effect.zipRight(batch.go),
+              Effect.zipRight(restore(batch.join)),
+              Effect.onInterrupt(() => batch.stop),
               Effect.zipRight(batch.finish),
               Effect.ensuring(batch.close)
             )
-          )
-        }),
+          })
+        ),
       open: (toolbox, given = {}) => Open.make((onLand) => openWith(toolbox, given, { mayRepeat: constTrue, onLand })),
       unavailable: (toolbox) => Effect.flatMap(runner, (runner) => Runner.unavailable(runner, toolbox))
     }

@@ -92,6 +92,64 @@ describe("a turn that is asked again", () => {
   )
 })
 
+describe("a read that waits for something else than it did", () => {
+  const changed = (id: string) => call(id, "put", { n: 1 })
+  const read = (id: string, ...needs: ReadonlyArray<string>) => call(id, "look", { n: 7 }, needs)
+  const turn = (id: string) => [changed(`${id}1`), read(`${id}2`), call(`${id}3`, "pay", { n: 3 }, [`${id}2`])]
+
+  it.scoped("is out of date where that is executed now", () =>
+    Effect.gen(function* () {
+      const { executed, told } = yield* askedAgain([read("a2")], "after Landed look a2", [
+        changed("b1"),
+        read("b2", "b1")
+      ])
+      assert.deepStrictEqual(told, ["executed", "executed"])
+      assert.deepStrictEqual(executed(2), ["put b1", "look b2"])
+    })
+  )
+
+  it.scoped("or was executed after it, however many reads lie between", () =>
+    Effect.gen(function* () {
+      const world = yield* World.make
+      yield* world.process().run([read("a2"), call("a1", "put", { n: 1 }, ["a2"])])
+      const again = [changed("b1"), call("b3", "look", { n: 8 }, ["b1"]), read("b2", "b3")]
+      assert.deepStrictEqual(told(yield* world.process().run(again)), ["journal", "executed", "executed"])
+      // Then it is known from after it.
+      assert.deepStrictEqual(told(yield* world.process().run(again)), ["journal", "journal", "journal"])
+      assert.deepStrictEqual(world.executed(3), [])
+      assert.strictEqual(new Set(world.ledger.filter(({ n }) => n === 7).map(({ key }) => key)).size, 1)
+    })
+  )
+
+  it.scoped("and stands where that changed nothing, or was executed before it", () =>
+    Effect.gen(function* () {
+      for (const [calls, ...expected] of [
+        [
+          [call("b1", "put", { n: 1, how: "refused" }), { ...read("b2", "b1"), tolerates: true }],
+          "ToolFailure",
+          "journal"
+        ],
+        [[call("b1", "look", { n: 1 }), read("b2", "b1")], "executed", "journal"],
+        [[changed("a1"), read("b2", "a1")], "journal", "journal"]
+      ] as const) {
+        const world = yield* World.make
+        yield* world.process().run([changed("a1"), read("a2", "a1")])
+        assert.deepStrictEqual(told(yield* world.process().run(calls)), expected)
+      }
+    })
+  )
+
+  it.scoped("but a write that was executed is never executed again for it", () =>
+    Effect.gen(function* () {
+      const world = yield* World.make
+      yield* world.process().run(turn("a"))
+      const again = [call("b0", "put", { n: 9 }), call("b3", "pay", { n: 3 }, ["b0"])]
+      assert.deepStrictEqual(told(yield* world.process().run(again)), ["executed", "journal"])
+      assert.strictEqual(world.effects("pay"), 1)
+    })
+  )
+})
+
 describe("two calls that are the same", () => {
   const twice = (one: string, other: string) => [call(one, "pay", { n: 1 }), call(other, "pay", { n: 1 }, [one])]
 
@@ -215,11 +273,16 @@ describe("the tool that answers instead", () => {
 
   it.scoped("is not what a call of that tool under another id asks for", () =>
     Effect.gen(function* () {
-      const { executed } = yield* askedAgain(calls, "in pay c1", [
+      const { batch, executed } = yield* askedAgain(calls, "in pay c1", [
         call("d1", "pay", { n: 1 }),
-        call("d2", "order", { n: 1, how: "refused" }, ["d1"])
+        call("d2", "order", { n: 1, how: "refused" })
       ])
-      assert.deepStrictEqual(executed(2), ["pay d1", "order d2"])
+      assert.deepStrictEqual(executed(2), ["pay d1"])
+      // It is what the order had come to, of which nobody knows whether it was paid.
+      assert.deepStrictEqual(
+        batch?.failed.map(({ call, error, fault }) => [call.id, error._tag, fault.tookEffect]),
+        [["d2", "ToolFailure", "maybe"]]
+      )
     })
   )
 })

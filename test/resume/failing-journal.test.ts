@@ -4,6 +4,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
+import { Report } from "../../src/index.ts"
 import type * as FaultyJournal from "../../src/testing/FaultyJournal.ts"
 import * as World from "./world.ts"
 
@@ -37,7 +38,7 @@ describe("a journal that cannot be written", () => {
     it.scoped(`stops writes, and nothing else (${fault})`, () =>
       Effect.gen(function* () {
         const world = yield* World.make
-        const process = world.process({ plan: always(fault) })
+        const process = world.process({ plan: whenWriting(fault, "Started", "Landed", "AttemptFailed") })
         const batch = yield* process.run(calls)
         assert.deepStrictEqual(told(batch), ["executed", "executed", "NotStarted", "NotStarted", "ToolFailure"])
         assert.deepStrictEqual(
@@ -197,14 +198,21 @@ describe("a journal that cannot be read", () => {
       const world = yield* World.make
       yield* world.process().run(calls)
       const process = world.process({ plan: unread })
-      assert.deepStrictEqual(told(yield* process.run(calls)), [
-        "executed",
-        "executed",
-        "NotStarted",
-        "NotStarted",
-        "ToolFailure"
-      ])
+      const batch = yield* process.run(calls)
+      assert.deepStrictEqual(told(batch), ["executed", "executed", "OutcomeUnknown", "OutcomeUnknown", "ToolFailure"])
       assert.strictEqual(world.effects("pay"), 1)
+      // It was paid before: nobody may be told that it was not.
+      for (const { attempts, error, fault } of batch?.failed.slice(0, 2) ?? []) {
+        assert.deepStrictEqual(
+          [error._tag === "OutcomeUnknown" && error.reason, fault.tookEffect, attempts],
+          ["journal", "maybe", 0]
+        )
+      }
+      const words = batch === undefined ? [] : Report.toolResults(batch).map(({ content }) => JSON.stringify(content))
+      for (const text of words.slice(2, 4)) {
+        assert.include(text, "Not executed: whether this call was made before cannot be looked up at the moment.")
+        assert.include(text, "It may have taken effect: find out before you call it again.")
+      }
       // It can be read again.
       assert.deepStrictEqual(told(yield* world.process().run(calls)), [
         "journal",

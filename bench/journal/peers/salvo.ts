@@ -1,34 +1,25 @@
-/** Batches of calls of a write tool that does nothing, each batch with a log of its own. */
+/** Salvo with its default policies. The tool is a write: of those most is written down, an intent and a result each. */
 import * as NodeKeyValueStore from "@effect/platform-node/NodeKeyValueStore"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
-import * as Schema from "effect/Schema"
-import { Journal, Tool, Toolbox, ToolRunner } from "salvo"
+import { Journal, Report, Tool, Toolbox, ToolRunner } from "salvo"
 import { Redis, RedisJournal } from "salvo/redis"
-import { serve } from "../../lib/child.ts"
+import type { Output as ToolOutput, ResultBlock } from "../../work/peer.ts"
+import { failed, ForecastFailed, Input, Output } from "../../work/schema.ts"
+import { type Place, serveBatches } from "../batches.ts"
 
-export interface Request {
-  readonly place:
-    | { readonly kind: "none" }
-    | { readonly kind: "memory" }
-    | { readonly kind: "files"; readonly folder: string }
-    | { readonly kind: "Redis"; readonly url: string }
-  /** Calls of one batch, and in all. */
-  readonly size: number
-  readonly calls: number
-}
-
-class Pay extends Tool.Service<Pay>()("pay", {
-  description: "Pays",
-  input: Schema.Struct({ order: Schema.Number, cents: Schema.Number }),
-  output: Schema.Struct({ receipt: Schema.String }),
+class Forecast extends Tool.Service<Forecast>()("forecast", {
+  description: "The weather of a city",
+  input: Input,
+  output: Output,
+  failure: ForecastFailed,
   effects: "write"
 }) {}
 
-const toolbox = Toolbox.make(Pay)
+const toolbox = Toolbox.make(Forecast)
 
-const journal = (place: Request["place"]): Layer.Layer<never, unknown> => {
+const journal = (place: Place): Layer.Layer<never, unknown> => {
   switch (place.kind) {
     case "none":
       return Layer.empty
@@ -41,32 +32,21 @@ const journal = (place: Request["place"]): Layer.Layer<never, unknown> => {
   }
 }
 
-const make = (place: Request["place"]) =>
-  ManagedRuntime.make(
+serveBatches(async (place, { run }) => {
+  const runtime = ManagedRuntime.make(
     Layer.mergeAll(
-      Pay.layer(({ order }) => Effect.promise(async () => ({ receipt: `r${order}` }))),
+      Forecast.layer((input) =>
+        Effect.tryPromise({ try: (signal) => run(input, signal) as Promise<ToolOutput>, catch: failed })
+      ),
       Layer.provideMerge(ToolRunner.layer, journal(place))
     )
   )
-
-const runtimes = new Map<string, ReturnType<typeof make>>()
-let batches = 0
-
-serve(async (request) => {
-  const { calls, place, size } = request as Request
-  const runtime = runtimes.get(place.kind) ?? make(place)
-  runtimes.set(place.kind, runtime)
   await runtime.runtime()
-  const started = performance.now()
-  for (let done = 0; done < calls; done += size) {
-    const id = `${process.pid}-${++batches}`
-    const turn = Array.from({ length: size }, (_, i) => ({
-      id: `toolu_${i}`,
-      name: "pay",
-      input: { order: i, cents: 5 }
-    }))
-    const batch = await runtime.runPromise(ToolRunner.run(toolbox, turn, { id }))
-    if (batch.failed.length > 0) throw new Error(`${batch.failed.length} calls failed`)
-  }
-  return ((performance.now() - started) * 1000) / calls
+  return (id, calls) =>
+    runtime.runPromise(
+      Effect.map(
+        ToolRunner.run(toolbox, calls, { id }),
+        (batch) => Report.toolResults(batch) as ReadonlyArray<ResultBlock>
+      )
+    )
 })

@@ -16,6 +16,8 @@ export interface Entry {
   /** Whether a write may not be started while the journal fails, or does not say what happened before. */
   readonly stopsWrites: boolean
   readonly isKnown: boolean
+  /** Whether that tool was asked in its place by an earlier process. */
+  readonly wasAskedInstead: (tool: string) => boolean
   readonly started: (attempt: number) => Effect.Effect<void, JournalError>
   readonly attemptFailed: (attempt: number, failed: Failed) => Effect.Effect<void, JournalError>
   readonly landed: (attempts: number, result: Answer | Failed) => Effect.Effect<void, JournalError>
@@ -23,10 +25,12 @@ export interface Entry {
 
 /** The journal of one batch. */
 export interface Entries {
+  /** `since`: where in the log whatever the call waited for has changed last. */
   readonly entry: (
     definition: Tool.Definition,
     operation: Record.Operation,
-    isHere: (operation: Record.Operation) => boolean
+    isHere: (operation: Record.Operation) => boolean,
+    since: number
   ) => Entry
 }
 
@@ -40,6 +44,13 @@ const encodeError = (definition: Tool.Definition, error: ToolError.ToolError): E
   )
 
 const isJson = (u: unknown): boolean => canonical(u) !== undefined
+
+/** Names the work of another tool in a call's place. */
+export const insteadKey = (key: string, tool: string): string => `${key}/${tool}`
+
+/** Of a read that the call has to wait for now, and has not waited for then. */
+const isOutOfDate = ({ effects }: Tool.Definition, { begunAt, state }: Ledger.Known, since: number): boolean =>
+  effects === "read" && state._tag === "landed" && begunAt < since
 
 export const make = (log: Log, whenFailing: "go on" | "stop before writes"): Entries => {
   const ledger = Ledger.make(log.records)
@@ -60,15 +71,17 @@ export const make = (log: Log, whenFailing: "go on" | "stop before writes"): Ent
     )
   )
   return {
-    entry: (definition, asked, isHere) => {
-      const known = ledger.claim(asked, isHere)
+    entry: (definition, asked, isHere, since) => {
+      const claimed = ledger.claim(asked, isHere)
+      const known = claimed !== undefined && isOutOfDate(definition, claimed, since) ? undefined : claimed
       // One that was begun under another call's id goes on under its own key.
-      const operation = known === undefined ? asked : { ...asked, key: known.operation.key }
+      const operation = claimed === undefined ? asked : { ...asked, key: claimed.operation.key }
       return {
         operation,
         known,
         stopsWrites: whenFailing === "stop before writes",
         isKnown: log.isKnown,
+        wasAskedInstead: (tool) => ledger.has(insteadKey(operation.key, tool)),
         started: (attempt) => Effect.zipRight(appendMissed, log.append({ _tag: "Started", ...operation, attempt })),
         attemptFailed: (attempt, { error, fault }) =>
           Effect.flatMap(encodeError(definition, error), (error) =>

@@ -14,6 +14,9 @@ export interface Known {
   readonly operation: Record.Operation
   readonly attempts: number
   readonly state: State
+  /** Where in the log its execution began, and where it got its result. */
+  readonly begunAt: number
+  readonly landedAt: number
 }
 
 export interface Ledger {
@@ -22,29 +25,41 @@ export interface Ledger {
    * that is not there any more, as when the model is asked for its turn again. What was taken is not given twice.
    */
   readonly claim: (operation: Record.Operation, isHere: (operation: Record.Operation) => boolean) => Known | undefined
+  /** Whether anything is known of the operation with that key. */
+  readonly has: (key: string) => boolean
 }
 
 const running: State = { _tag: "running" }
 
 const read = (records: ReadonlyArray<Record.Record>): Map<string, Known> => {
   const byKey = new Map<string, Known>()
-  const put = ({ callId, input, isInstead, key, tool }: Record.Operation, attempts: number, state: State) => {
+  /** Those that have begun and have no result since. */
+  const begun = new Map<string, number>()
+  const put = (
+    { callId, input, isInstead, key, tool }: Record.Operation,
+    attempts: number,
+    state: State,
+    at: number
+  ) => {
     const known = byKey.get(key)
-    // What has its result keeps it.
-    if (known?.state._tag === "landed") return
+    if (!begun.has(key)) begun.set(key, at)
+    // What has its result keeps it, until there is another.
+    if (known?.state._tag === "landed" && state._tag !== "landed") return
     const operation = { key, callId, tool, input, isInstead }
-    byKey.set(key, { operation, attempts: Math.max(attempts, known?.attempts ?? 0), state })
+    const begunAt = begun.get(key) ?? at
+    if (state._tag === "landed") begun.delete(key)
+    byKey.set(key, { operation, attempts: Math.max(attempts, known?.attempts ?? 0), state, begunAt, landedAt: at })
   }
-  for (const record of records) {
+  for (const [at, record] of records.entries()) {
     switch (record._tag) {
       case "Started":
-        put(record, record.attempt, running)
+        put(record, record.attempt, running, at)
         break
       case "AttemptFailed":
-        put(record, record.attempt, { _tag: "failed", last: record })
+        put(record, record.attempt, { _tag: "failed", last: record }, at)
         break
       case "Landed":
-        put(record, record.attempts, { _tag: "landed", result: record })
+        put(record, record.attempts, { _tag: "landed", result: record }, at)
         break
       default:
     }
@@ -62,6 +77,7 @@ export const make = (records: ReadonlyArray<Record.Record>): Ledger => {
     return known
   }
   return {
+    has: (key) => left.has(key),
     claim: (operation, isHere) => {
       if (left.size === 0) return undefined
       const own = left.get(operation.key)

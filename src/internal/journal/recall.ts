@@ -7,6 +7,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Tool from "../../Tool.ts"
 import * as ToolError from "../../ToolError.ts"
+import * as Effects from "../effects.ts"
 import * as Failed from "../failed.ts"
 import { type Answer, besideAttempts, deadlineOf, type Job } from "../job.ts"
 import * as Output from "../output.ts"
@@ -20,11 +21,9 @@ type Settled = Effect.Effect<Answer, Failed.Failed>
 const errorFrom = (definition: Tool.Definition, encoded: unknown) =>
   Effect.option(Schema.decodeUnknown(ToolError.schema(definition.failure))(encoded))
 
-const failureFrom = (
-  job: Job,
-  { error, fault }: { readonly error: unknown; readonly fault: Failed.Failed["fault"] },
-  otherwise: Settled
-): Settled =>
+type Failure = Pick<Record.AttemptFailed, "error" | "fault">
+
+const failureFrom = (job: Job, { error, fault }: Failure, otherwise: Settled): Settled =>
   Effect.flatMap(errorFrom(job.definition, error), (found) =>
     Option.isSome(found) ? Effect.fail({ error: found.value, fault }) : otherwise
   )
@@ -101,13 +100,40 @@ const settled = (job: Job, input: unknown, { state }: Known, run: Settled): Sett
       return outcome._tag === "Success" ? answerFrom(job, outcome, otherwise) : failureFrom(job, outcome, otherwise)
     }
     case "failed":
-      return state.last.fault.tookEffect === "no" || mayRunAgain(job)
-        ? run
-        : failureFrom(job, state.last, whenRunning(job, input, run))
+      return run
     case "running":
       return whenRunning(job, input, run)
   }
 }
+
+/** The tool that is asked in the place of this one, if it may change something. */
+const changingInstead = ({ definition }: Job): Tool.Definition | undefined => {
+  const { fallback } = definition.policy
+  if (typeof fallback !== "object" || !("tool" in fallback)) return undefined
+  const instead = fallback.tool.definition
+  return Effects.ofCall(instead) === "read" ? undefined : instead
+}
+
+/**
+ * How an execution of an earlier process failed, where there may be none after it: it may have taken effect, or another
+ * tool was asked in its place.
+ */
+export const failedBefore = (job: Job): Effect.Effect<never, Failed.Failed> | undefined => {
+  const { entry } = job
+  const state = entry?.known?.state
+  if (entry === undefined || state?._tag !== "failed") return undefined
+  const instead = changingInstead(job)
+  const isOver =
+    (state.last.fault.tookEffect !== "no" && !mayRunAgain(job)) ||
+    (instead !== undefined && entry.wasAskedInstead(instead.name))
+  if (!isOver) return undefined
+  return Effect.flatMap(errorFrom(job.definition, state.last.error), (error) =>
+    Effect.fail({ error: Option.getOrElse(error, () => new ToolError.OutcomeUnknown()), fault: state.last.fault })
+  )
+}
+
+/** Whether the call has its result already. */
+export const hasLanded = ({ entry }: Job): boolean => entry?.known?.state._tag === "landed"
 
 const resultOf = (exit: Exit.Exit<Answer, Failed.Failed>): Answer | Failed.Failed | undefined =>
   Exit.isSuccess(exit) ? exit.value : Option.getOrUndefined(Cause.failureOption(exit.cause))
@@ -135,7 +161,7 @@ export const around = (job: Job, input: unknown, run: Settled): Settled => {
   job.progress.attempts = known.attempts
   const answer = settled(job, input, known, run)
   // Where it has landed, all is written down that ever will be.
-  return known.state._tag === "landed" ? answer : landing(job, entry, answer)
+  return hasLanded(job) ? answer : landing(job, entry, answer)
 }
 
 /** Written down before an execution begins: of a write each, of other calls the first. */
@@ -146,11 +172,20 @@ export const intend = (job: Job): Effect.Effect<void, Failed.Failed> => {
   if (!isWrite && (progress.attempts > 0 || entry.known !== undefined)) return Effect.void
   const stop = () =>
     Effect.fail(progress.last ?? Failed.of(new ToolError.NotStarted({ reason: "journal" }), definition))
-  if (isWrite && entry.stopsWrites && !entry.isKnown) return stop()
+  if (isWrite && entry.stopsWrites && !entry.isKnown) {
+    // It may have been executed before.
+    return Effect.fail(Failed.of(new ToolError.OutcomeUnknown({ reason: "journal" }), definition))
+  }
   return Effect.catchAll(entry.started(progress.attempts + 1), () =>
     isWrite && entry.stopsWrites ? stop() : Effect.void
   )
 }
+
+/** Written down before another tool is asked in this one's place: from then on this one is not to be executed again. */
+export const givesUp = (job: Job, failed: Failed.Failed): Effect.Effect<void> =>
+  job.entry === undefined || changingInstead(job) === undefined || failedBefore(job) !== undefined
+    ? Effect.void
+    : Effect.ignore(job.entry.attemptFailed(job.progress.attempts, failed))
 
 /** Written down when an execution of a write has failed: whether it may be tried again is decided from it. */
 export const attemptFailed = (job: Job, attempt: number, failed: Failed.Failed): Effect.Effect<void> =>

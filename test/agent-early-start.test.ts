@@ -564,7 +564,7 @@ const overHttp = (...replies: ReadonlyArray<MessagesServer.Reply>) =>
         })
     }).pipe(
       Effect.provide(layer),
-      Effect.provide(Anthropic.layer({ apiKey: Redacted.make("key"), baseURL: server.url, idleTimeout: "300 millis" }))
+      Effect.provide(Anthropic.layer({ apiKey: Redacted.make("key"), baseURL: server.url, idleTimeout: "1 second" }))
     )
     assertGoesOn(messages)
     assert.deepStrictEqual(yield* server.rejections, [])

@@ -59,13 +59,14 @@ const soon = Schedule.intersect(Schedule.spaced("5 millis"), Schedule.recurs(3))
 /** Lets `use` talk to a server that plays `script`; in the end the server must have had nothing to object to. */
 const against = <A, E>(
   script: MessagesServer.Script,
-  use: Effect.Effect<A, E, Model.Model | Layer.Layer.Success<typeof layers>>
+  use: Effect.Effect<A, E, Model.Model | Layer.Layer.Success<typeof layers>>,
+  idleTimeout: Duration.DurationInput = "30 seconds"
 ) =>
   Effect.gen(function* () {
     const server = yield* MessagesServer.MessagesServer
     const result = yield* use.pipe(
       Effect.provide(layers),
-      Effect.provide(Anthropic.layer({ apiKey: Redacted.make("key"), baseURL: server.url, idleTimeout: "200 millis" })),
+      Effect.provide(Anthropic.layer({ apiKey: Redacted.make("key"), baseURL: server.url, idleTimeout })),
       Effect.either
     )
     assert.deepStrictEqual(yield* server.rejections, [])
@@ -435,6 +436,7 @@ describe("an agent on Anthropic's client, over HTTP", () => {
     ["falls silent", MessagesServer.stallAfter, "idle"]
   ]
   for (const [name, fault, reason] of faults) {
+    const silence = reason === "idle" ? "500 millis" : undefined
     it.live(`a stream that ${name} is asked for again, and none of its calls has run`, () =>
       Effect.gen(function* () {
         const content = [toolUse("add", { a: 1, b: 2 }), toolUse("refund", {}), text("and")]
@@ -447,7 +449,7 @@ describe("an agent on Anthropic's client, over HTTP", () => {
                 : // Before the first block, in the middle of a call, and when all of them are there.
                   reply({ content, stopReason: "tool_use", fault: fault([1, 4, 14][requestNumber - 1] ?? 1) })
           )
-        const { requests, result } = yield* against(script, run())
+        const { requests, result } = yield* against(script, run(), silence)
         const ended = right(result)
         assert.strictEqual(ended.stop, "end_turn")
         assert.deepStrictEqual(outcomes(ended), [[3, "refunded"], undefined])
@@ -459,7 +461,8 @@ describe("an agent on Anthropic's client, over HTTP", () => {
       Effect.gen(function* () {
         const { result } = yield* against(
           () => Effect.succeed(reply({ content: [text("Hello"), toolUse("refund", {})], fault: fault(4) })),
-          run({ modelRetry: Schedule.stop })
+          run({ modelRetry: Schedule.stop }),
+          silence
         )
         assert(result._tag === "Left")
         assert.strictEqual(result.left.reason, reason)
@@ -472,7 +475,8 @@ describe("an agent on Anthropic's client, over HTTP", () => {
     Effect.gen(function* () {
       const { requests, result } = yield* against(
         ({ requestNumber }) => (requestNumber === 1 ? Effect.never : Effect.succeed(done)),
-        run()
+        run(),
+        "500 millis"
       )
       assert.strictEqual(right(result).stop, "end_turn")
       assert.strictEqual(requests.length, 2)
@@ -496,7 +500,8 @@ describe("an agent on Anthropic's client, over HTTP", () => {
       const content = [text("one two three four"), text("five six seven eight")]
       const { requests, result } = yield* against(
         () => Effect.succeed(reply({ content, chunkDelay: "60 millis" })),
-        run()
+        run(),
+        "500 millis"
       )
       assert.strictEqual(right(result).answer, "one two three fourfive six seven eight")
       assert.strictEqual(requests.length, 1)

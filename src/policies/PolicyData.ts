@@ -172,7 +172,8 @@ export interface Policy {
 }
 
 /**
- * The answer of last resort: an effect of the input and the error, a value, or another tool.
+ * The answer of last resort: an effect of the input and the error, a value, or another tool. An effect may do what its
+ * tool may, by the tool's `effects`: that of a `write` is written down like an execution of it.
  *
  * @since 0.1.0
  * @category models

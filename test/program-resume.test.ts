@@ -5,7 +5,14 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { spawn } from "node:child_process"
+import { bundle } from "./bundle.ts"
 import { RunOutcome } from "../src/program/Outcome.ts"
+
+const program = bundle(
+  new URL("../src/program.ts", import.meta.url),
+  // It reads its orders and policies from there.
+  new URL("../src/program/world/World.ts", import.meta.url)
+)
 
 /** The real program, as a process of its own. */
 const run = (args: ReadonlyArray<string>, env: Readonly<Record<string, string>> = {}) =>
@@ -15,7 +22,7 @@ const run = (args: ReadonlyArray<string>, env: Readonly<Record<string, string>> 
     readonly out: string
     readonly err: string
   }>((resume) => {
-    const child = spawn(process.execPath, ["--import", "tsx", "src/program.ts", ...args], {
+    const child = spawn(process.execPath, [program, ...args], {
       env: { ...process.env, ANTHROPIC_API_KEY: "", NO_COLOR: undefined, ...env },
       stdio: ["ignore", "pipe", "pipe"]
     })
@@ -105,7 +112,7 @@ describe("npm start -- --resume", { timeout: 60_000 }, () => {
       Effect.gen(function* () {
         const args = ["--journal", folder]
         const first = yield* Effect.async<string>((resume) => {
-          const child = spawn(process.execPath, ["--import", "tsx", "src/program.ts", ...args], {
+          const child = spawn(process.execPath, [program, ...args], {
             stdio: ["ignore", "pipe", "ignore"]
           })
           let out = ""

@@ -4,7 +4,14 @@ import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { spawn } from "node:child_process"
+import { bundle } from "./bundle.ts"
 import { RunOutcome } from "../src/program/Outcome.ts"
+
+const program = bundle(
+  new URL("../src/program.ts", import.meta.url),
+  // It reads its orders and policies from there.
+  new URL("../src/program/world/World.ts", import.meta.url)
+)
 
 interface Ended {
   readonly code: number | null
@@ -23,7 +30,7 @@ interface Circumstances {
 /** The real program, as a process of its own. */
 const run = (args: ReadonlyArray<string>, { env, interruptAt, leaveAt }: Circumstances = {}): Effect.Effect<Ended> =>
   Effect.async<Ended>((resume) => {
-    const child = spawn(process.execPath, ["--import", "tsx", "src/program.ts", ...args], {
+    const child = spawn(process.execPath, [program, ...args], {
       env: { ...process.env, ANTHROPIC_API_KEY: "", NO_COLOR: undefined, ...env },
       stdio: ["ignore", "pipe", "pipe"]
     })

@@ -4,16 +4,15 @@ import * as Command from "@effect/platform/Command"
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { fileURLToPath } from "node:url"
+import { bundle } from "../bundle.ts"
 
-const child = (script: string, ...flags: ReadonlyArray<string>) =>
-  Command.make(
-    process.execPath,
-    ...flags,
-    "--import",
-    "tsx",
-    fileURLToPath(new URL(`child/${script}`, import.meta.url))
-  ).pipe(
+const scripts = {
+  open: bundle(new URL("child/open.ts", import.meta.url)),
+  many: bundle(new URL("child/many.ts", import.meta.url))
+}
+
+const child = (script: keyof typeof scripts, ...flags: ReadonlyArray<string>) =>
+  Command.make(process.execPath, ...flags, scripts[script]).pipe(
     Command.string,
     Effect.map((output) => output.trim()),
     Effect.provide(NodeContext.layer)
@@ -27,7 +26,7 @@ describe("a process", () => {
   it.live("ends at once though its circuit is open: no timer and no fiber of the breaker holds it", () =>
     Effect.gen(function* () {
       const begun = yield* Clock.currentTimeMillis
-      assert.strictEqual(yield* child("open.ts"), "Open")
+      assert.strictEqual(yield* child("open"), "Open")
       // The circuit is open for an hour. A start of the process itself takes a second or two.
       assert.isBelow((yield* Clock.currentTimeMillis) - begun, 20_000)
     })
@@ -37,7 +36,7 @@ describe("a process", () => {
     "does not grow with the calls: 100,000 of all kinds leave no heap and no fiber behind",
     () =>
       Effect.gen(function* () {
-        const { fibers, grown, rejected } = yield* Schema.decode(Told)(yield* child("many.ts", "--expose-gc"))
+        const { fibers, grown, rejected } = yield* Schema.decode(Told)(yield* child("many", "--expose-gc"))
         // Ten bytes a call: whatever is kept of a call takes more than that.
         assert.isBelow(grown, 1_000_000)
         assert.isAbove(rejected, 100)

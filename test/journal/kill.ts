@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import { spawn } from "node:child_process"
-import { fileURLToPath } from "node:url"
+import { bundle } from "../bundle.ts"
 import type * as Journal from "../../src/services/Journal.ts"
 import { stops } from "./world.ts"
 
@@ -14,14 +14,14 @@ export const kills = Number(process.env.SALVO_KILLS ?? 10)
 
 const fibers = 6
 
-const script = fileURLToPath(new URL("child/append.ts", import.meta.url))
+const script = bundle(new URL("child/append.ts", import.meta.url))
 
 /** Runs a process that writes, until it has said so many lines and a moment more; tells what it said. */
 const writing = (place: string, log: string, lines: number, moment: Duration.DurationInput) =>
   Effect.gen(function* () {
     const child = yield* Effect.acquireRelease(
       Effect.sync(() =>
-        spawn(process.execPath, ["--import", "tsx", script, place, log, String(fibers)], {
+        spawn(process.execPath, [script, place, log, String(fibers)], {
           stdio: ["ignore", "pipe", "inherit"]
         })
       ),

@@ -5,12 +5,12 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import { type ChildProcess, spawn } from "node:child_process"
-import { fileURLToPath } from "node:url"
+import { bundle } from "../bundle.ts"
 import { eventually, shared, took } from "./connect.ts"
 import type { Answer, Order } from "./child.ts"
 import { describeRedis, type Server } from "./server.ts"
 
-const script = fileURLToPath(new URL("child.ts", import.meta.url))
+const script = bundle(new URL("child.ts", import.meta.url))
 
 const lease = 1000
 
@@ -33,7 +33,7 @@ const start = ({ url }: Server) =>
   Effect.gen(function* () {
     const child = yield* Effect.acquireRelease(
       Effect.sync(() =>
-        spawn(process.execPath, ["--import", "tsx", script, url], {
+        spawn(process.execPath, [script, url], {
           stdio: ["ignore", "inherit", "inherit", "ipc"]
         })
       ),

@@ -1,26 +1,19 @@
 /** An agent on Anthropic's client whose process is killed by SIGKILL, and resumed by another one. */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
-import * as Scope from "effect/Scope"
 import { createServer } from "node:http"
 import { join } from "node:path"
 import * as MessagesServer from "../../src/testing/MessagesServer.ts"
-import { compiled, killed, temporary } from "./kill.ts"
+import { bundle } from "../bundle.ts"
+import { killed, temporary } from "./kill.ts"
 import { entriesOf } from "./outside.ts"
 
 const { reply, text, toolUse } = MessagesServer
 
-const scope = Effect.runSync(Scope.make())
-let script = ""
-
-beforeAll(async () => {
-  script = await Effect.runPromise(Scope.extend(compiled("child/agent.ts"), scope))
-}, 60_000)
-afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+const script = bundle(new URL("child/agent.ts", import.meta.url))
 
 /** Two turns with calls, then the end. The first reply to a request of turn `stalls` never comes to its end. */
 const model = (stalls?: number): MessagesServer.Script => {

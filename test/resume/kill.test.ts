@@ -2,16 +2,15 @@
  * Processes that are killed by SIGKILL while they run batches, on files and on Redis: what the next one answers, against a
  * ledger that neither of them can change after the fact. `SALVO_KILLS` is how many are killed at random in each place.
  */
-import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Random from "effect/Random"
-import * as Scope from "effect/Scope"
 import { join } from "node:path"
+import { bundle } from "../bundle.ts"
 import { shared } from "../redis/connect.ts"
 import { describeRedis } from "../redis/server.ts"
-import { compiled, killed, type Order, resumed, temporary } from "./kill.ts"
+import { killed, type Order, resumed, temporary } from "./kill.ts"
 import type { Place } from "./outside.ts"
 import { call, mixed } from "./tools.ts"
 import { told } from "./world.ts"
@@ -21,13 +20,7 @@ const kills = Number(process.env["SALVO_KILLS"] ?? 15)
 /** How many batches run side by side in each process. */
 const batches = 3
 
-const scope = Effect.runSync(Scope.make())
-let script = ""
-
-beforeAll(async () => {
-  script = await Effect.runPromise(Scope.extend(compiled("child/run.ts"), scope))
-}, 60_000)
-afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+const script = bundle(new URL("child/run.ts", import.meta.url))
 
 const stages = (tool: string, id = "c1") => [
   `before Started ${tool} ${id}`,

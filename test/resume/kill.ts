@@ -5,10 +5,8 @@ import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
 import { type ChildProcess, spawn } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
-import { createRequire } from "node:module"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
 import { assertHolds } from "./holds.ts"
 import { entriesOf, finishedBy, type Job, type Place, runAll } from "./outside.ts"
 
@@ -16,26 +14,6 @@ export const temporary = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(tmpdir(), "salvo-resume-"))),
   (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
 )
-
-/** One file, which starts ten times as fast as many that are compiled on the way: with the bundler that `tsx` is made of. */
-const compile = (folder: string, script: string) =>
-  Effect.sync(() => {
-    const ofTsx = createRequire(createRequire(import.meta.url).resolve("tsx/package.json"))
-    const { buildSync } = ofTsx("esbuild") as { readonly buildSync: (options: object) => unknown }
-    const outfile = join(folder, "run.mjs")
-    buildSync({
-      entryPoints: [fileURLToPath(new URL(script, import.meta.url))],
-      outfile,
-      bundle: true,
-      platform: "node",
-      format: "esm",
-      logLevel: "error",
-      banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' }
-    })
-    return outfile
-  })
-
-export const compiled = (script: string) => Effect.flatMap(temporary, (folder) => compile(folder, script))
 
 export interface Order {
   readonly place: Place

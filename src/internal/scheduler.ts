@@ -2,19 +2,16 @@
  * The fiber-based scheduler of a batch: every call counts what it waits for, and whatever takes the last of that away
  * forks it. No levels, no polling, no fiber that only waits.
  */
-import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import * as Scope from "effect/Scope"
 import * as BatchResult from "../BatchResult.ts"
 import * as Reference from "../Reference.ts"
-import * as BatchEvents from "../services/BatchEvents.ts"
 import type * as Journal from "../services/Journal.ts"
 import type * as Tool from "../Tool.ts"
 import type { ToolCall } from "../ToolCall.ts"
@@ -28,13 +25,15 @@ import * as Deadlines from "./deadlines.ts"
 import type { Fork, Job, Shared } from "./job.ts"
 import * as Jobs from "./jobs.ts"
 import * as Entry from "./journal/entry.ts"
-import type { Node, Target } from "./node.ts"
+import type { Node } from "./node.ts"
 import { resourceOf } from "./prepare.ts"
 import { readyWith } from "./references.ts"
 import * as Roster from "./roster.ts"
 import { since } from "./since.ts"
+import * as Targets from "./targets.ts"
 import * as Telemetry from "./telemetry.ts"
 import * as Waits from "./waits.ts"
+import * as Witness from "./witness.ts"
 
 export interface Batch<Tools extends Tool.Tool> extends Jobs.Batch<Tools> {
   readonly concurrency: number
@@ -85,25 +84,6 @@ const unstarted = (call: ToolCall, failed: Failed.Failed): ToolResult.Failure =>
 const faultOf = (either: Either.Either<unknown, Failed.Failed> | undefined): Failed.Failed | undefined =>
   either !== undefined && Either.isLeft(either) ? either.left : undefined
 
-/** References in what the model wrote. */
-const parse = (
-  syntax: Reference.Syntax["Type"],
-  looked: Either.Either<Jobs.Looked, Failed.Failed>
-): Either.Either<Reference.Parsed, Failed.Failed> =>
-  Either.flatMap(looked, ({ written }) => Either.mapLeft(syntax.parse(written), (error) => Failed.of(error)))
-
-const noTargets: ReadonlyArray<Target> = []
-
-/** The calls that one names. */
-const targetsOf = ({ dependsOn = [] }: ToolCall, parsed: Reference.Parsed | undefined): ReadonlyArray<Target> => {
-  const references = parsed?.references ?? []
-  if (dependsOn.length === 0 && references.length === 0) return noTargets
-  return [
-    ...dependsOn.map((name) => ({ name, kind: "id", isReference: false }) as const),
-    ...references.map(({ target, raw }) => ({ name: target, raw, kind: "any", isReference: true }) as const)
-  ]
-}
-
 /** Whether a call runs although that one, which it needs, did not succeed. */
 const tolerates = (node: Node, { call }: ToolResult.Failure): boolean => {
   if (node.call.tolerates === true) return true
@@ -151,32 +131,16 @@ export const open = <Tools extends Tool.Tool>(
     const runtime = yield* Effect.runtime<never>()
     const clock = yield* Effect.clock
     const time = () => Number(clock.unsafeCurrentTimeNanos()) / 1e6
-    const events = Context.getOption(
-      runtime.context as Context.Context<BatchEvents.BatchEvents>,
-      BatchEvents.BatchEvents
-    )
     const { toolbox } = batch
     const syntax = toolbox.references ? yield* Reference.Syntax : undefined
     const startedAt = time()
     // Interruptible even where the batch is not, because deadlines end waits by interruption.
     const interruptible = Runtime.enableRuntimeFlag(runtime, RuntimeFlags.Interruption)
     const fork = Runtime.runFork(interruptible)
-    const publish = Option.match(events, {
-      onNone: () => undefined,
-      onSome:
-        ({ publish }) =>
-        (call: ToolCall, index: number, event: BatchEvents.CallEvent): Effect.Effect<void> =>
-          publish({ ...event, batchId: batch.id, index, call, at: time() })
-    })
-    const tell = ({ call, index }: Pick<Node, "call" | "index">, event: BatchEvents.CallEvent): void => {
-      const told = publish === undefined ? Effect.void : publish(call, index, event)
-      // Where nobody listens it is just that.
-      if (told !== Effect.void) fork(told)
-    }
-
     const scope = yield* Scope.make()
     const deadlines = Deadlines.make(time, fork)
     const telemetry = yield* Telemetry.make
+    const witness = Witness.make({ batchId: batch.id, toolbox, context: runtime.context, telemetry, time, fork })
     const shared: Shared = {
       batchId: batch.id,
       batchDeadline: startedAt + batch.timeoutMillis,
@@ -187,7 +151,7 @@ export const open = <Tools extends Tool.Tool>(
       outputStore: batch.runner.outputStore,
       telemetry,
       fork,
-      publish
+      publish: witness.publish
     }
     const { journal } = batch
     /** Whether anything may be known of calls from before. */
@@ -202,7 +166,7 @@ export const open = <Tools extends Tool.Tool>(
       }
     })
     const { nodes } = roster
-    const waits = publish === undefined ? undefined : Waits.make(nodes, tell)
+    const waits = witness.tell && Waits.make(nodes, witness.tell)
     const flights = Coalesce.flights((i) => nodes[i]?.result)
     const active = new Map<Node, Fiber.RuntimeFiber<ToolResult.ToolResult>>()
     let nextInQueue = 0
@@ -259,39 +223,15 @@ export const open = <Tools extends Tool.Tool>(
     const land = (node: Node, result: ToolResult.ToolResult): void => {
       if (node.result !== undefined) return
       node.result = result
-      tellFinished(node, result)
-      measure(node, result)
+      witness.finished(node, result)
       node.onLand?.()
       batch.onLand(result)
       roster.landed(node)
     }
 
-    /** The last word on a call: nobody waits any more for what still runs for it. */
-    const tellFinished = (node: Node, result: ToolResult.ToolResult): void => {
-      if (publish === undefined) return
-      const underWay = node.job?.progress.underWay
-      for (const { attempt, job } of underWay ?? []) tell(job, { _tag: "AttemptAbandoned", attempt })
-      underWay?.clear()
-      tell(node, { _tag: "Finished", result })
-    }
-
-    /** What the model calls is no tool's name unless it has been found. */
-    const definitionOf = ({ call, own: { looked } }: Node): Tool.Definition | undefined =>
-      Either.isLeft(looked) && looked.left.error._tag === "UnknownTool"
-        ? undefined
-        : toolbox.byName.get(call.name)?.definition
-
-    /** What traces and metrics say of a call. */
-    const measure = (node: Node, result: ToolResult.ToolResult): void => {
-      const { job } = node
-      const metrics = job?.metrics ?? telemetry.metrics(definitionOf(node)?.name)
-      metrics.landed(result, Duration.toMillis(result.duration))
-      if (job?.span !== undefined) Telemetry.ended(job.span, result, telemetry)
-    }
-
     /** Lands a call that was not run. */
     const landUnrun = (node: Node, result: ToolResult.ToolResult): void => {
-      if (telemetry.isTraced) fork(Telemetry.unrun(node.call, result, definitionOf(node), telemetry))
+      witness.unrun(node, result)
       land(node, result)
     }
 
@@ -356,7 +296,8 @@ export const open = <Tools extends Tool.Tool>(
     const tellQueued = (): void => {
       for (; toldInQueue < queue.length; toldInQueue++) {
         const node = queue[toldInQueue]
-        if (node !== undefined && toldInQueue >= nextInQueue) tell(node, { _tag: "Waiting", for: { _tag: "Batch" } })
+        if (node !== undefined && toldInQueue >= nextInQueue)
+          witness.tell?.(node, { _tag: "Waiting", for: { _tag: "Batch" } })
       }
     }
 
@@ -372,16 +313,16 @@ export const open = <Tools extends Tool.Tool>(
         if (node !== undefined) start(node)
       }
       isDraining = false
-      if (publish !== undefined) tellQueued()
+      if (witness.tell !== undefined) tellQueued()
     }
 
     const addOne = (call: ToolCall, hold: boolean): void => {
       const written = jobs.lookUp(call)
-      const parsed = syntax === undefined ? undefined : parse(syntax, written)
+      const parsed = syntax === undefined ? undefined : Targets.parse(syntax, written)
       const found = parsed !== undefined && Either.isRight(parsed) ? parsed.right : undefined
       // What is wrong with its references is the call's own fault, like anything else in what the model wrote.
       const looked = parsed !== undefined && Either.isLeft(parsed) ? Either.left(parsed.left) : written
-      const targets = targetsOf(call, found)
+      const targets = Targets.of(call, found)
       const ready =
         found !== undefined && found.references.length > 0
           ? undefined
@@ -403,9 +344,8 @@ export const open = <Tools extends Tool.Tool>(
         found?.label,
         ready !== undefined && Either.isRight(ready) ? resourceOf(ready.right) : undefined
       )
-      if (waits === undefined) return
-      tell(node, { _tag: "Submitted" })
-      waits.added(node)
+      witness.tell?.(node, { _tag: "Submitted" })
+      waits?.added(node)
     }
 
     const finish = Effect.sync((): BatchResult.BatchResult<Tools> =>
@@ -433,9 +373,7 @@ export const open = <Tools extends Tool.Tool>(
       yield* Effect.forEach(Array.from(active.values()), (fiber) => Fiber.interruptFork(fiber), { discard: true })
       for (const node of unfinished) {
         const { result } = node
-        if (result === undefined) continue
-        measure(node, result)
-        tellFinished(node, result)
+        if (result !== undefined) witness.finished(node, result)
       }
       if (batch.onInterrupt !== undefined) yield* batch.onInterrupt(yield* finish)
       // In a fiber of its own: in one that was interrupted nothing can be waited for and cut short.

@@ -14,9 +14,10 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Record from "effect/Record"
 import * as Schedule from "effect/Schedule"
+import { isDone } from "../internal/breaker/answered.ts"
 import * as Failed from "../internal/failed.ts"
 import type { Job, Restore } from "../internal/job.ts"
-import type { Outcome } from "../services/CircuitBreaker.ts"
+import type { Outcome, Permit } from "../services/CircuitBreaker.ts"
 import type { CircuitOpen } from "../ToolError.ts"
 import { describeFailure } from "../internal/wording.ts"
 import { clip, withoutSecrets } from "../internal/text.ts"
@@ -243,15 +244,17 @@ export const acquire = <A>(
   const { guards, progress, shared } = job
   const { breaker } = guards
   if (breaker === undefined) return use(unrecorded)
-  return Effect.matchCauseEffect(breaker.admit(restore, shared.time()), {
-    onFailure: (cause) => Effect.zipRight(leave, Effect.failCause(Cause.map(cause, refused(job)))),
-    onSuccess: (permit) => {
-      const number = progress.attempts + 1
-      return use((exit) => {
-        // Parallel calls of a batch meet the same trouble at the same time; their next attempts are a trouble of their own.
-        const outcome = Exit.isSuccess(exit) ? success : outcomeOf(job, exit, `${shared.batchId}/${number}`)
-        return breaker.record(permit, outcome, shared.time())
-      })
-    }
-  })
+  const refuse = (cause: Cause.Cause<CircuitOpen>) =>
+    Effect.zipRight(leave, Effect.failCause(Cause.map(cause, refused(job))))
+  const enter = (permit: Permit) => {
+    const number = progress.attempts + 1
+    return use((exit) => {
+      // Parallel calls of a batch meet the same trouble at the same time; their next attempts are a trouble of their own.
+      const outcome = Exit.isSuccess(exit) ? success : outcomeOf(job, exit, `${shared.batchId}/${number}`)
+      return breaker.record(permit, outcome, shared.time)
+    })
+  }
+  const admitted = breaker.admit(restore, shared.time)
+  if (!isDone(admitted)) return Effect.matchCauseEffect(admitted, { onFailure: refuse, onSuccess: enter })
+  return Exit.isSuccess(admitted) ? enter(admitted.value) : refuse(admitted.cause)
 }

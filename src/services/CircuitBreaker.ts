@@ -16,28 +16,26 @@
  *
  * @since 0.1.0
  */
-import * as Arr from "effect/Array"
-import * as Cause from "effect/Cause"
-import type * as Clock from "effect/Clock"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import * as Exit from "effect/Exit"
+import type * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
-import type * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { andThen } from "../internal/breaker/answered.ts"
+import * as Execute from "../internal/breaker/execute.ts"
 import * as Handle from "../internal/breaker/handle.ts"
+import { tellEvents } from "../internal/breaker/events.ts"
 import type * as Look from "../internal/breaker/look.ts"
 import type * as Machine from "../internal/breaker/machine.ts"
 import * as Memory from "../internal/breaker/memory.ts"
 import type { Settings } from "../internal/breaker/settings.ts"
 import type { CircuitBreakerPolicy } from "../policies/CircuitBreaker.ts"
-import { now } from "../policies/Timeout.ts"
 import type { CircuitOpen } from "../ToolError.ts"
 import { BatchEvents } from "./BatchEvents.ts"
 
@@ -143,15 +141,16 @@ export interface Breaker {
   readonly check: Effect.Effect<void, CircuitOpen>
   /**
    * Lets a call through. Whoever got a permit has to `record` an outcome for it, whatever happens; so it has to be
-   * called where interruption is masked, with that mask's `restore`. `execute` does all that. `at` is the time on the
-   * monotonic clock in milliseconds, for those who know it already.
+   * called where interruption is masked, with that mask's `restore`. `execute` does all that. `time` reads the
+   * monotonic clock in milliseconds, for those who have it at hand: given it, the step may be taken when this is called,
+   * so that the effect has to be run, and once; one that is an `Exit` already needs no run.
    */
   readonly admit: (
     restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>,
-    at?: number
+    time?: () => number
   ) => Effect.Effect<Permit, CircuitOpen>
-  /** What became of a call that was let through. To be called where interruption is masked. */
-  readonly record: (permit: Permit, outcome: Outcome, at?: number) => Effect.Effect<void>
+  /** What became of a call that was let through. To be called where interruption is masked; `time` as above. */
+  readonly record: (permit: Permit, outcome: Outcome, time?: () => number) => Effect.Effect<void>
   /** Waits until the circuit opens, or is isolated. */
   readonly opened: Effect.Effect<void>
   readonly state: Effect.Effect<Status>
@@ -186,7 +185,10 @@ export class CircuitBreakerStore extends Context.Tag("salvo/CircuitBreakerStore"
 export class CircuitBreaker extends Context.Tag("salvo/CircuitBreaker")<
   CircuitBreaker,
   {
-    /** The breaker of that name. Whoever asks first decides its policy; a different one later is logged and ignored. */
+    /**
+     * The breaker of that name. Whoever gives a policy first decides it, also for those who have the breaker already; a
+     * different one later is logged and ignored. The default one holds until somebody gives one.
+     */
     readonly get: (name: string, policy?: CircuitBreakerPolicy, lease?: Duration.Duration) => Effect.Effect<Breaker>
     /** Every change of mode of every breaker, from the moment of subscription on. */
     readonly transitions: Stream.Stream<Transition>
@@ -195,19 +197,6 @@ export class CircuitBreaker extends Context.Tag("salvo/CircuitBreaker")<
 
 /** A listener that falls this far behind loses the oldest transitions. */
 const bufferSize = 1024
-
-/**
- * Tells the `BatchEvents` of whoever caused a change, and those the breakers were made with. Each of them once: they are
- * the same as a rule.
- */
-const tellEvents = (madeWith: Option.Option<BatchEvents["Type"]>, transition: Transition): Effect.Effect<void> =>
-  Effect.flatMap(Effect.serviceOption(BatchEvents), (causedWith) => {
-    const events = new Set(Arr.getSomes([madeWith, causedWith]))
-    if (events.size === 0) return Effect.void
-    return Effect.flatMap(now, (at) =>
-      Effect.forEach(events, ({ publish }) => publish({ _tag: "CircuitChanged", at, ...transition }), { discard: true })
-    )
-  })
 
 /**
  * Breakers over any store. Changes of mode are told as `CircuitChanged` to the `BatchEvents` of whoever causes them, and
@@ -236,7 +225,7 @@ export const layer: Layer.Layer<CircuitBreaker, never, CircuitBreakerStore> = La
 )
 
 /**
- * State in memory, a `Ref` per breaker: for one process.
+ * State in memory: for one process.
  *
  * @since 0.1.0
  * @category layers
@@ -260,26 +249,13 @@ export const layerMemory: Layer.Layer<CircuitBreaker> = Layer.provide(layer, lay
 export interface ExecuteOptions<in A, in E> {
   /** The dependency. */
   readonly key: string
+  /** Left out, it goes by the policy that somebody else gives. */
   readonly policy?: CircuitBreakerPolicy | undefined
   /**
    * What an exit says of the dependency. Default: a success is a `Success`, an interruption is `Ignored`, and a failure
    * or a defect is a `Failure`.
    */
   readonly classify?: ((exit: Exit.Exit<A, E>) => Outcome) | undefined
-}
-
-const unclassified: Outcome = { _tag: "Failure", cause: "its exit could not be classified" }
-
-/** The monotonic clock. */
-const millisOf = (clock: Clock.Clock): number => Number(clock.unsafeCurrentTimeNanos()) / 1e6
-
-const firstLine = (text: string): string => text.split("\n", 1)[0] ?? ""
-
-const classifyExit = (exit: Exit.Exit<unknown, unknown>): Outcome => {
-  if (Exit.isSuccess(exit)) return { _tag: "Success" }
-  return Cause.isInterruptedOnly(exit.cause)
-    ? { _tag: "Ignored" }
-    : { _tag: "Failure", cause: firstLine(Cause.pretty(exit.cause)) }
 }
 
 /**
@@ -296,22 +272,15 @@ export const execute: {
     effect: Effect.Effect<A, E, R>,
     options: ExecuteOptions<A, E>
   ): Effect.Effect<A, E | CircuitOpen, R | CircuitBreaker>
-} = dual(2, <A, E, R>(effect: Effect.Effect<A, E, R>, { classify = classifyExit, key, policy }: ExecuteOptions<A, E>) =>
-  Effect.flatMap(CircuitBreaker, (breakers) =>
-    Effect.flatMap(breakers.get(key, policy), (breaker) =>
-      Effect.clockWith((clock) =>
-        Effect.uninterruptibleMask((restore) =>
-          Effect.flatMap(breaker.admit(restore, millisOf(clock)), (permit) =>
-            Effect.flatMap(Effect.exit(restore(effect)), (exit) => {
-              const outcome = Either.try(() => classify(exit))
-              // Whatever happens, the permit has to come back.
-              return Either.isLeft(outcome)
-                ? Effect.zipRight(breaker.record(permit, unclassified), Effect.die(outcome.left))
-                : Effect.zipRight(breaker.record(permit, outcome.right, millisOf(clock)), exit)
-            })
-          )
-        )
+} = dual(
+  2,
+  <A, E, R>(effect: Effect.Effect<A, E, R>, { classify = Execute.classifyExit, key, policy }: ExecuteOptions<A, E>) =>
+    Effect.withFiberRuntime<A, E | CircuitOpen, R | CircuitBreaker>((fiber, { runtimeFlags }) => {
+      // What `R` names is there.
+      const breakers = Context.get(fiber.currentContext as Context.Context<CircuitBreaker>, CircuitBreaker)
+      const clock = Context.get(fiber.currentDefaultServices, Clock.Clock)
+      return andThen(breakers.get(key, policy), (breaker) =>
+        Execute.execute(effect, breaker, classify, clock, runtimeFlags)
       )
-    )
-  )
+    })
 )

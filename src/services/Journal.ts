@@ -21,8 +21,8 @@ import type * as Scope from "effect/Scope"
 import * as InLog from "../internal/journal/log.ts"
 import * as Memory from "../internal/journal/memory.ts"
 import * as Settings from "../internal/journal/options.ts"
+import * as Patience from "../internal/journal/patience.ts"
 import type * as Record from "../internal/journal/record.ts"
-
 import * as Shared from "../internal/journal/shared.ts"
 import { type JournalError, JournalStore, type Retention } from "./JournalStore.ts"
 
@@ -122,7 +122,7 @@ export const make = (options: Options = {}): Effect.Effect<Journal["Type"], neve
   const timeout = Duration.decode(options.timeout ?? "5 seconds")
   return Effect.map(JournalStore, (store): Journal["Type"] => ({
     open: Shared.make((name) => InLog.make(store, name, timeout)),
-    remove: (name) => InLog.bounded(name, timeout, "removing", () => store.remove(name)),
+    remove: (name) => Patience.once(name, timeout, "removing", () => store.remove(name)),
     whenFailing: options.whenFailing ?? "stop before writes"
   }))
 }

@@ -38,6 +38,8 @@
  * | `salvo_leaked_handlers_total`, `salvo_leaked_handlers` | counter, gauge | `tool` |
  * | `salvo_circuit_breaker_state` | gauge | `breaker`; 0 closed, 1 half-open, 2 open, 3 isolated |
  * | `salvo_circuit_breaker_transitions`, `salvo_circuit_breaker_rejections` | counter | `breaker` |
+ * | `salvo_circuit_breaker_dropped_outcomes` | counter | `breaker`; outcomes that the shared circuit in Redis may not have heard of |
+ * | `salvo_redis_up` | gauge | `store` (`circuit breakers`, `rate limits`); 1 while Redis answers it, also before it is first asked |
  * | `salvo_journal_failures_total` | counter | |
  *
  * Labels of your own (`Effect.tagMetrics` around a run) are kept. `tool` is `(unknown)` for names that no tool has.

@@ -216,6 +216,18 @@ export const contract = ({ name: store, processes }: Options) => {
     })
   )
 
+  it.scoped(`${store}: a policy that is given when the breaker is in use already holds from then on`, () =>
+    Effect.gen(function* () {
+      const [one] = yield* processes(1)
+      assert(one !== undefined)
+      const breaker = yield* one.get(name)
+      yield* call(breaker, failure)
+      assert.strictEqual(yield* one.get(name, consecutive), breaker)
+      yield* call(breaker, failure)
+      assert.deepStrictEqual(yield* rejection(breaker), { mode: "Open", retryAfter: 1000 })
+    })
+  )
+
   it.scoped(`${store}: F11 a failure in an open circuit neither opens it again nor keeps it open longer`, () =>
     Effect.gen(function* () {
       const { heard, one, other } = yield* two(consecutive)

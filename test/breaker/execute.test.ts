@@ -3,12 +3,15 @@ import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
+import * as Schema from "effect/Schema"
 import * as TestClock from "effect/TestClock"
 import * as Scope from "effect/Scope"
 import * as Layer from "effect/Layer"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import { isNativeError } from "node:util/types"
 import type { CircuitBreakerPolicy } from "../../src/policies/CircuitBreaker.ts"
 import * as CircuitBreaker from "../../src/services/CircuitBreaker.ts"
 import * as Drive from "./drive.ts"
@@ -66,6 +69,38 @@ describe("execute", () => {
       const exit = yield* Fiber.interrupt(fiber)
       assert.isTrue(Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause))
       assert.strictEqual((yield* status).streak, 1)
+    }).pipe(Effect.provide(CircuitBreaker.layerMemory))
+  )
+
+  it.effect("counts a failure that could not be interrupted any more", () =>
+    Effect.gen(function* () {
+      const [begun, gate] = [yield* Deferred.make<void>(), yield* Deferred.make<never, string>()]
+      const stubborn = Effect.zipRight(Deferred.succeed(begun, undefined), Deferred.await(gate))
+      const fiber = yield* Effect.fork(CircuitBreaker.execute(Effect.uninterruptible(stubborn), options))
+      yield* Deferred.await(begun)
+      const interrupting = yield* Effect.fork(Fiber.interrupt(fiber))
+      yield* Effect.yieldNow()
+      yield* Deferred.fail(gate, "no")
+      yield* Fiber.join(interrupting)
+      assert.strictEqual((yield* status).streak, 1)
+    }).pipe(Effect.provide(CircuitBreaker.layerMemory))
+  )
+
+  it.effect("refuses with an error like any other, only that its stack tells nothing", () =>
+    Effect.gen(function* () {
+      yield* Effect.replicateEffect(Effect.exit(CircuitBreaker.execute(Effect.fail("no"), options)), 2)
+      const error = yield* Effect.flip(CircuitBreaker.execute(Effect.void, options))
+      assert(typeof error === "object")
+      const { breaker, lastFailure, mode, retryAfter } = error
+      const made = new CircuitBreaker.CircuitOpen({ breaker, lastFailure, mode, retryAfter })
+      assert.isTrue(error instanceof CircuitBreaker.CircuitOpen && error instanceof Error)
+      assert.isTrue(isNativeError(error))
+      assert.isTrue(Equal.equals(error, made))
+      assert.strictEqual(String(error), String(made))
+      assert.strictEqual(error.stack, String(made))
+      assert.deepStrictEqual(JSON.stringify(error), JSON.stringify({ ...made }))
+      const sent = yield* Schema.encode(CircuitBreaker.CircuitOpen)(error)
+      assert.isTrue(Equal.equals(yield* Schema.decode(CircuitBreaker.CircuitOpen)(sent), made))
     }).pipe(Effect.provide(CircuitBreaker.layerMemory))
   )
 

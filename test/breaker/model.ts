@@ -107,6 +107,9 @@ const run = Effect.fnUntraced(function* (
   const open: Array<Under> = []
   const holders: Array<Scope.CloseableScope> = []
 
+  /** Every other time the clock is given, with which a store may take its steps at once. */
+  const atHand = () => (tally.commands % 2 === 0 ? undefined : () => Number(clock.unsafeCurrentTimeNanos()) / 1e6)
+
   const pick = (nth: number): Under | undefined => open.splice(nth % Math.max(1, open.length), 1)[0]
 
   const record = Effect.fnUntraced(function* (under: Under, ended: Ended) {
@@ -117,7 +120,8 @@ const run = Effect.fnUntraced(function* (
       under.permit,
       kind === "failure"
         ? { _tag: "Failure", retryAfterMillis: retryAfter, cause, group }
-        : { _tag: kind === "success" ? "Success" : "Ignored" }
+        : { _tag: kind === "success" ? "Success" : "Ignored" },
+      atHand()
     )
   })
 
@@ -135,7 +139,7 @@ const run = Effect.fnUntraced(function* (
     const time = yield* now
     switch (command._tag) {
       case "Admit": {
-        const verdict = yield* stored.admit(identity)
+        const verdict = yield* stored.admit(identity, atHand())
         const answer = reference.admit(time)
         if (verdict._tag === "Admitted" && "pass" in answer) {
           return void open.push({ permit: verdict.permit, pass: answer.pass })

@@ -4,6 +4,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
@@ -220,5 +221,22 @@ describe("two policies for one name", () => {
       assert.deepStrictEqual(yield* logged({ trip: { consecutive: 3 }, probes: { count: 1 } }), [])
       assert.deepStrictEqual(yield* logged(undefined), [])
     })
+  )
+
+  it.effect("who gives none decides nothing: the first that is given holds, also where the breaker is in use", () =>
+    Effect.gen(function* () {
+      const breakers = yield* CircuitBreaker.CircuitBreaker
+      yield* CircuitBreaker.execute(Effect.void, { key: "a" })
+      const before = yield* breakers.get("a")
+      assert.strictEqual(yield* breakers.get("a", { trip: { consecutive: 1 }, metricsOnly: true }), before)
+      yield* Effect.ignore(CircuitBreaker.execute(Effect.fail("no"), { key: "a" }))
+      assert.strictEqual((yield* before.state).mode, "Open")
+      assert.strictEqual(yield* CircuitBreaker.execute(Effect.succeed(1), { key: "a" }), 1)
+      yield* before.check
+      yield* breakers.get("a", { trip: { consecutive: 9 } })
+      yield* before.reset
+      yield* Effect.ignore(CircuitBreaker.execute(Effect.fail("no"), { key: "a" }))
+      assert.strictEqual((yield* before.state).mode, "Open")
+    }).pipe(Effect.provide(CircuitBreaker.layerMemory), Logger.withMinimumLogLevel(LogLevel.None))
   )
 })

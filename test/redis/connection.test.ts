@@ -61,7 +61,9 @@ describeRedis("a connection to Redis", () => {
       const [one, other] = [yield* make("one:"), yield* make("other:")]
       const breakers = yield* Effect.forEach([one, other], (service) =>
         Effect.map(
-          Layer.build(Layer.provide(RedisCircuitBreaker.layer(), Layer.succeed(Redis.Redis, service))),
+          Layer.build(
+            Layer.provide(RedisCircuitBreaker.layer({ storeTimeout: "2 seconds" }), Layer.succeed(Redis.Redis, service))
+          ),
           Context.get(CircuitBreaker.CircuitBreaker)
         )
       )

@@ -10,6 +10,7 @@ import * as Policy from "../../policies/CircuitBreaker.ts"
 import { now } from "../../policies/Timeout.ts"
 import type { Breaker, Outcome, Status, Transition } from "../../services/CircuitBreaker.ts"
 import { CircuitOpen } from "../../ToolError.ts"
+import { andThen } from "./answered.ts"
 import type * as Look from "./look.ts"
 import type { Restore } from "../job.ts"
 import type * as Machine from "./machine.ts"
@@ -17,11 +18,17 @@ import type { Settings } from "./settings.ts"
 
 /** What a store offers for one breaker. None of it fails: a store that cannot be reached decides on its own. */
 export interface Stored {
+  /** From now on it goes by other settings. What the first ones have counted stays. */
+  readonly obey: (settings: Settings) => void
   readonly check: Effect.Effect<Machine.Rejected | undefined>
-  /** Called where interruption is masked. */
-  readonly admit: (restore: Restore, at?: number) => Effect.Effect<Machine.Verdict>
-  /** Called where interruption is masked. `at` is the time on the monotonic clock, where it is known already. */
-  readonly record: (permit: Machine.Permit, outcome: Machine.Outcome, at?: number) => Effect.Effect<void>
+  /**
+   * Called where interruption is masked. `time` reads the monotonic clock in milliseconds, for those who have it at
+   * hand: given it, the step may be taken when this is called, so that the effect is to be run, and once. What is
+   * answered at once is an `Exit`, which costs the fiber nothing.
+   */
+  readonly admit: (restore: Restore, time?: () => number) => Effect.Effect<Machine.Verdict>
+  /** The same. */
+  readonly record: (permit: Machine.Permit, outcome: Machine.Outcome, time?: () => number) => Effect.Effect<void>
   readonly status: Effect.Effect<Look.Status>
   readonly isolate: Effect.Effect<void, never, Scope.Scope>
   readonly reset: Effect.Effect<void>
@@ -89,28 +96,39 @@ const waiters = () => {
 
 /**
  * An open circuit makes very many of them, and where in Salvo that happened tells nobody anything: without the stack,
- * which is most of what an error costs, and without checking its own fields again.
+ * and without what a class of `Schema` does to its fields, which are most of what such an error costs. Otherwise it is
+ * what `new CircuitOpen` makes.
  */
 const refusal = (breaker: string, { lastFailure, mode, retryAfterMillis }: Machine.Rejected): CircuitOpen => {
   const limit = Error.stackTraceLimit
   Error.stackTraceLimit = 0
-  const error = new CircuitOpen(
-    { breaker, mode, retryAfter: optional(retryAfterMillis), lastFailure },
-    { disableValidation: true }
-  )
+  // An `Error` of the class that is named last.
+  const error = Reflect.construct(Error, [], CircuitOpen) as CircuitOpen
   Error.stackTraceLimit = limit
-  return error
+  return Object.assign(error, {
+    breaker,
+    mode,
+    retryAfter: optional(retryAfterMillis),
+    lastFailure,
+    _tag: "CircuitOpen" as const
+  })
 }
 
 /** A permit whose outcome no era takes: of a call that is let through although the circuit is open. */
 const shadow = (startedAt: number): Machine.Permit => ({ era: -1, token: undefined, startedAt })
 
+interface Made {
+  readonly breaker: Breaker
+  readonly obey: (settings: Settings) => void
+}
+
 const make = Effect.fnUntraced(function* (
   name: string,
-  settings: Settings,
+  first: Settings,
   store: Make,
   publish: (transition: Transition) => Effect.Effect<unknown>
 ) {
+  let { metricsOnly } = first
   const gauge = Metric.tagged(stateGauge, "breaker", name)
   const moved = Metric.tagged(transitions, "breaker", name)
   // Made once: Effect finds a metric by their identity.
@@ -120,10 +138,10 @@ const make = Effect.fnUntraced(function* (
     Effect.locally(Metric.set(gauge, levels[mode]), FiberRef.currentMetricLabels, [])
   const { opened, wake } = waiters()
 
-  const stored = yield* store(name, settings, (transition) =>
+  const stored = yield* store(name, first, (transition) =>
     Effect.zipRight(
       Effect.sync(() => {
-        if ((transition.to === "Open" || transition.to === "Isolated") && !settings.metricsOnly) wake()
+        if ((transition.to === "Open" || transition.to === "Isolated") && !metricsOnly) wake()
       }),
       Effect.all([setLevel(transition.to), Metric.increment(moved), publish({ breaker: name, ...transition })], {
         discard: true
@@ -138,37 +156,41 @@ const make = Effect.fnUntraced(function* (
     return Effect.fail(refusal(name, rejected))
   }
 
-  const check = Effect.flatMap(stored.check, (rejected) => (rejected === undefined ? Effect.void : refuse(rejected)))
+  const checked = Effect.flatMap(stored.check, (rejected) => (rejected === undefined ? Effect.void : refuse(rejected)))
 
-  const admit: Breaker["admit"] = (restore, at) =>
-    Effect.flatMap(stored.admit(restore, at), (verdict) =>
-      verdict._tag === "Admitted"
-        ? Effect.succeed(verdict.permit)
-        : settings.metricsOnly
-          ? Effect.map(now, shadow)
-          : refuse(verdict)
-    )
+  const answer = (verdict: Machine.Verdict): Effect.Effect<Machine.Permit, CircuitOpen> => {
+    if (verdict._tag === "Admitted") return Effect.succeed(verdict.permit)
+    return metricsOnly ? Effect.map(now, shadow) : refuse(verdict)
+  }
 
   const breaker: Breaker = {
     name,
-    check: settings.metricsOnly ? Effect.void : check,
-    admit,
-    record: (permit, outcome, at) => stored.record(permit, toOutcome(outcome), at),
-    opened: settings.metricsOnly ? Effect.never : opened,
+    check: Effect.suspend(() => (metricsOnly ? Effect.void : checked)),
+    admit: (restore, time) => andThen(stored.admit(restore, time), answer),
+    record: (permit, outcome, time) => stored.record(permit, toOutcome(outcome), time),
+    opened,
     state: Effect.map(stored.status, toStatus),
     isolate: stored.isolate,
     reset: stored.reset,
     snapshot: stored.snapshot,
     restore: stored.restore
   }
-  return breaker
+  const made: Made = {
+    breaker,
+    obey: (settings) => {
+      metricsOnly = settings.metricsOnly
+      stored.obey(settings)
+    }
+  }
+  return made
 })
 
-interface Known {
-  readonly breaker: Breaker
-  readonly settings: Settings
-  /** As it was first given: whoever comes with the very same need not be compared. */
-  readonly policy: Policy.CircuitBreakerPolicy | undefined
+interface Known extends Made {
+  /** The breaker, as an effect that is done. */
+  readonly there: Effect.Effect<Breaker>
+  settings: Settings
+  /** As it was first given: whoever comes with the very same need not be compared. Missing while nobody gave one. */
+  policy: Policy.CircuitBreakerPolicy | undefined
 }
 
 /** Two policies say the same where all they decide is the same. The lease follows from who uses the breaker. */
@@ -190,12 +212,12 @@ export const registry = (
       making.withPermits(1)(
         Effect.suspend(() => {
           const found = known.get(name)
-          return found === undefined
-            ? Effect.map(make(name, settings, store, publish), (breaker) => {
-                known.set(name, { breaker, settings, policy })
-                return breaker
-              })
-            : Effect.succeed(found.breaker)
+          if (found !== undefined) return Effect.succeed(found)
+          return Effect.map(make(name, settings, store, publish), (made) => {
+            const fresh: Known = { ...made, there: Effect.succeed(made.breaker), settings, policy }
+            known.set(name, fresh)
+            return fresh
+          })
         })
       )
 
@@ -206,19 +228,22 @@ export const registry = (
     ) {
       Policy.checkPolicy(policy ?? {}, `CircuitBreaker ${JSON.stringify(name)}`)
       const settings = yield* Policy.settings(policy ?? {}, lease)
-      const found = known.get(name)
-      if (found === undefined) return yield* madeOnce(name, settings, policy)
-      if (!same(found.settings, settings)) {
+      const found = known.get(name) ?? (yield* madeOnce(name, settings, policy))
+      if (policy === undefined || policy === found.policy) return found.breaker
+      if (found.policy === undefined) {
+        found.policy = policy
+        found.settings = settings
+        found.obey(settings)
+      } else if (!same(found.settings, settings)) {
         yield* Effect.logWarning(`The circuit breaker ${name} already has another policy, which stays`)
       }
       return found.breaker
     })
 
-    return (name, policy, lease) =>
-      Effect.suspend(() => {
-        const found = known.get(name)
-        return found !== undefined && (policy === undefined || policy === found.policy)
-          ? Effect.succeed(found.breaker)
-          : decide(name, policy, lease)
-      })
+    return (name, policy, lease) => {
+      const found = known.get(name)
+      return found !== undefined && (policy === undefined || policy === found.policy)
+        ? found.there
+        : Effect.suspend(() => decide(name, policy, lease))
+    }
   })

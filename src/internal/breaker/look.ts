@@ -19,8 +19,8 @@ export interface Status extends Window.Counts {
   readonly lastFailure: string | undefined
 }
 
-/** What is known of a breaker at a moment: the state as time has left it. */
-export const status = (before: Machine.State, settings: Settings, now: number): Status => {
+/** What is known of a breaker at a moment: the state as time has left it. Who was turned away is no part of it. */
+export const status = (before: Machine.State, settings: Settings, now: number): Omit<Status, "rejected"> => {
   const state = Machine.settle(before, settings, now)
   const window = state.mode === "HalfOpen" ? state.probed : Window.current(state.window, settings, now)
   const minimum = state.mode === "HalfOpen" ? 1 : settings.minimumCalls
@@ -36,7 +36,6 @@ export const status = (before: Machine.State, settings: Settings, now: number): 
     streak: state.streak,
     openings: state.openings,
     probing: state.probes.length,
-    rejected: state.rejected,
     lastFailure: state.lastFailure
   }
 }
@@ -63,7 +62,7 @@ export const exported = (before: Machine.State, settings: Settings, now: number)
     remainingMillis: state.mode === "Open" ? state.openUntil - now : 0,
     openings: closed ? 0 : state.openings,
     streak: state.streak,
-    ring: window.ring,
+    ring: Window.ring(window),
     buckets: Window.aged(window, settings, now),
     lastFailure: state.lastFailure
   }

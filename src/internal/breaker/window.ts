@@ -20,22 +20,27 @@ export interface Bucket extends Counts {
   readonly id: number
 }
 
-/** `ring` for a window of calls, oldest first; `buckets` for a window of time, oldest first. */
+/** `past` and `recent` for a window of calls, oldest first; `buckets` for a window of time, oldest first. */
 export interface Window extends Counts {
-  readonly ring: string
+  /**
+   * The window is the last `size` outcomes of these two. `recent` grows by one with every call and becomes `past` when it
+   * is full itself, so that no call copies the window.
+   */
+  readonly past: string
+  readonly recent: string
   readonly buckets: ReadonlyArray<Bucket>
 }
 
-export const empty: Window = { calls: 0, failures: 0, slow: 0, ring: "", buckets: [] }
+export const empty: Window = { calls: 0, failures: 0, slow: 0, past: "", recent: "", buckets: [] }
 
 const isFailure = (code: string) => code === "f" || code === "F"
 const isSlow = (code: string) => code === "S" || code === "F"
 
-const plus = (counts: Counts, code: string, by: 1 | -1): Counts => ({
-  calls: counts.calls + by,
-  failures: counts.failures + (isFailure(code) ? by : 0),
-  slow: counts.slow + (isSlow(code) ? by : 0)
-})
+const failuresOf = (code: string) => (isFailure(code) ? 1 : 0)
+const slowOf = (code: string) => (isSlow(code) ? 1 : 0)
+
+/** The outcomes of a window of calls, oldest first. */
+export const ring = ({ past, recent }: Window): string => past.slice(recent.length) + recent
 
 const bucketId = (millis: number, now: number) => Math.floor((now * buckets) / millis)
 
@@ -49,32 +54,55 @@ const sum = (all: ReadonlyArray<Bucket>): Counts => {
   return { calls, failures, slow }
 }
 
+const ofBuckets = (all: ReadonlyArray<Bucket>): Window => ({ ...sum(all), past: "", recent: "", buckets: all })
+
 /** Without what is too old by now. */
 export const current = (window: Window, settings: Settings, now: number): Window => {
   if (settings.window.kind === "calls") return window
   const oldest = bucketId(settings.window.millis, now) - buckets + 1
   if (window.buckets.length === 0 || (window.buckets[0]?.id ?? 0) >= oldest) return window
-  const kept = window.buckets.filter((bucket) => bucket.id >= oldest)
-  return { ring: "", buckets: kept, ...sum(kept) }
+  return ofBuckets(window.buckets.filter((bucket) => bucket.id >= oldest))
+}
+
+const addCall = (window: Window, size: number, code: Code): Window => {
+  const isFull = window.recent.length >= size
+  const past = isFull ? window.recent : window.past
+  const recent = isFull ? code : window.recent + code
+  // "" while the window is not full yet.
+  const leaves = past.charAt(recent.length - 1)
+  return {
+    calls: window.calls + (leaves === "" ? 1 : 0),
+    failures: window.failures + failuresOf(code) - failuresOf(leaves),
+    slow: window.slow + slowOf(code) - slowOf(leaves),
+    past,
+    recent,
+    buckets: window.buckets
+  }
 }
 
 export const add = (window: Window, settings: Settings, code: Code, now: number): Window => {
-  if (settings.window.kind === "calls") {
-    const added = plus(window, code, 1)
-    const ring = window.ring + code
-    return added.calls > settings.window.size
-      ? { ...plus(added, ring[0] ?? "", -1), ring: ring.slice(1), buckets: [] }
-      : { ...added, ring, buckets: [] }
-  }
+  if (settings.window.kind === "calls") return addCall(window, settings.window.size, code)
   const kept = current(window, settings, now)
   const last = kept.buckets.at(-1)
   // A clock that steps back counts into the newest bucket.
   const id = Math.max(bucketId(settings.window.millis, now), last?.id ?? 0)
-  const grown =
-    last?.id === id
-      ? [...kept.buckets.slice(0, -1), { id, ...plus(last, code, 1) }]
-      : [...kept.buckets, { id, ...plus(empty, code, 1) }]
-  return { ring: "", buckets: grown, ...plus(kept, code, 1) }
+  const [failures, slow] = [failuresOf(code), slowOf(code)]
+  const isIn = last?.id === id
+  const grown = kept.buckets.slice(0, isIn ? -1 : undefined)
+  grown.push({
+    id,
+    calls: (isIn ? last.calls : 0) + 1,
+    failures: (isIn ? last.failures : 0) + failures,
+    slow: (isIn ? last.slow : 0) + slow
+  })
+  return {
+    calls: kept.calls + 1,
+    failures: kept.failures + failures,
+    slow: kept.slow + slow,
+    past: "",
+    recent: "",
+    buckets: grown
+  }
 }
 
 /** The buckets numbered by how many buckets ago they were. */
@@ -94,8 +122,16 @@ export const restored = (
   const { window: kind } = settings
   if (kind.kind === "time") {
     const kept = stored.buckets.map((bucket) => ({ ...bucket, id: bucketId(kind.millis, now) - bucket.id }))
-    return current({ ring: "", buckets: kept, ...sum(kept) }, settings, now)
+    return current(ofBuckets(kept), settings, now)
   }
-  const ring = stored.ring.slice(-kind.size)
-  return { ring, buckets: [], ...[...ring].reduce<Counts>((counts, code) => plus(counts, code, 1), sum([])) }
+  const recent = stored.ring.slice(-kind.size)
+  const codes = [...recent]
+  return {
+    calls: codes.length,
+    failures: codes.filter(isFailure).length,
+    slow: codes.filter(isSlow).length,
+    past: "",
+    recent,
+    buckets: []
+  }
 }

@@ -4,6 +4,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
+import { isDone } from "../../internal/breaker/answered.ts"
 import type { Notify, Stored } from "../../internal/breaker/handle.ts"
 import type { Restore } from "../../internal/job.ts"
 import * as Look from "../../internal/breaker/look.ts"
@@ -30,14 +31,21 @@ const noEra = -1
 
 const admitted = (permit: Machine.Permit): Machine.Verdict => ({ _tag: "Admitted", permit })
 
-export const make = (store: Store, line: Line, breaker: string, settings: Settings, notify: Notify): Made => {
+export const make = (store: Store, line: Line, breaker: string, first: Settings, notify: Notify): Made => {
   const { behind, health, later, nextToken, options } = store
+  let settings = first
   const mirror = new Mirror(settings, {
     alone: health.isDown,
     quorum: options.quorum,
     maxStaleness: options.maxStaleness
   })
-  const { ask, deliver, tell } = Link.make(mirror, line, store, notify)
+  const { ask, deliver, tell, told } = Link.make(mirror, line, store, notify)
+
+  /** An answer, after what has to be told of first. */
+  const answered = <A>(answer: A): Effect.Effect<A> => {
+    const telling = told()
+    return isDone(telling) ? Effect.succeed(answer) : Effect.as(telling, answer)
+  }
 
   /** What is done to the own machine and has to be told of. */
   const step = (f: (time: number) => void) =>
@@ -53,7 +61,7 @@ export const make = (store: Store, line: Line, breaker: string, settings: Settin
   const outbox = new Outbox({
     breaker,
     max: options.maxPending,
-    onlyStreak: settings.failureRate > 1 && settings.slowRate > 1,
+    onlyStreak: () => settings.failureRate > 1 && settings.slowRate > 1,
     isDown: health.isDown,
     deliver
   })
@@ -116,24 +124,33 @@ export const make = (store: Store, line: Line, breaker: string, settings: Settin
     )
   }
 
-  const admit: Stored["admit"] = (restore) =>
-    Effect.flatMap(now, (time) => {
-      const token = nextToken()
-      const own = mirror.decides ? mirror.admitLocally(time, token) : undefined
-      if (own?._tag === "Rejected") return Effect.as(tell, turnAway(own))
-      const isAlone = health.isDown()
-      if (own !== undefined && isAlone && !health.mayTry(time)) return Effect.as(tell, locally(own))
-      const refusal = isAlone ? undefined : mirror.refusal(time)
-      if (refusal !== undefined) {
-        giveBack(time, own?.permit)
-        return Effect.as(tell, turnAway(refusal))
-      }
-      if (!isAlone && mirror.view?.mode === "Closed" && mirror.isFresh(time)) {
-        const ticket = new Ticket(mirror.view.era, undefined, time, own?.permit ?? mirror.localPermit(time))
-        return own === undefined ? Effect.succeed(admitted(ticket)) : Effect.as(tell, admitted(ticket))
-      }
-      return askToAdmit(time, restore, token, own, isAlone)
-    })
+  const admitAt = (time: number, restore: Restore): Effect.Effect<Machine.Verdict> => {
+    const isAlone = health.isDown()
+    if (!isAlone && !mirror.decides) {
+      const refusal = mirror.refusal(time)
+      if (refusal !== undefined) return answered(turnAway(refusal))
+      const era = mirror.closedEra(time)
+      return era === undefined
+        ? askToAdmit(time, restore, nextToken(), undefined, false)
+        : Effect.succeed(admitted(new Ticket(era, undefined, time, mirror.localPermit(time))))
+    }
+    const token = nextToken()
+    const own = mirror.admitLocally(time, token)
+    if (own._tag === "Rejected") return answered(turnAway(own))
+    if (isAlone) return health.mayTry(time) ? askToAdmit(time, restore, token, own, true) : answered(locally(own))
+    const refusal = mirror.refusal(time)
+    if (refusal !== undefined) {
+      giveBack(time, own.permit)
+      return answered(turnAway(refusal))
+    }
+    const era = mirror.closedEra(time)
+    return era === undefined
+      ? askToAdmit(time, restore, token, own, false)
+      : answered(admitted(new Ticket(era, undefined, time, own.permit)))
+  }
+
+  const admit: Stored["admit"] = (restore, time) =>
+    time === undefined ? Effect.flatMap(now, (time) => admitAt(time, restore)) : admitAt(time(), restore)
 
   /** Tells Redis of an outcome. What has to be there before the next call is written at once. */
   const share = (time: number, { era, startedAt, token }: Ticket, outcome: Machine.Outcome): Effect.Effect<void> => {
@@ -153,16 +170,19 @@ export const make = (store: Store, line: Line, breaker: string, settings: Settin
     return isFirst ? flushLater : Effect.void
   }
 
-  const record: Stored["record"] = (permit, outcome) =>
-    permit instanceof Ticket
-      ? Effect.uninterruptible(
-          Effect.flatMap(now, (time) => {
-            if (permit.local !== undefined) mirror.record(time, permit.local, outcome)
-            const shared = share(time, permit, outcome)
-            return Effect.zipRight(tell, shared)
-          })
-        )
-      : Effect.void
+  const recordAt = (time: number, ticket: Ticket, outcome: Machine.Outcome): Effect.Effect<void> => {
+    if (ticket.local !== undefined) mirror.record(time, ticket.local, outcome)
+    const shared = share(time, ticket, outcome)
+    const telling = told()
+    return isDone(telling) ? shared : Effect.zipRight(telling, shared)
+  }
+
+  const record: Stored["record"] = (permit, outcome, time) => {
+    if (!(permit instanceof Ticket)) return Effect.void
+    return time === undefined
+      ? Effect.uninterruptible(Effect.flatMap(now, (time) => recordAt(time, permit, outcome)))
+      : recordAt(time(), permit, outcome)
+  }
 
   const look = Effect.flatMap(now, (time) => line.ask(["look"], options.clientClock ? time : undefined)).pipe(
     Effect.tapError((error) => Effect.flatMap(now, (time) => health.failed(time, error.cause)))
@@ -230,6 +250,11 @@ export const make = (store: Store, line: Line, breaker: string, settings: Settin
 
   return {
     stored: {
+      obey: (others) => {
+        settings = others
+        mirror.obey(others)
+        line.obey(others)
+      },
       check,
       admit,
       record,

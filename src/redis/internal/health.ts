@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
+import * as MetricLabel from "effect/MetricLabel"
 import * as Random from "effect/Random"
 
 const reachable = Metric.gauge("salvo_redis_up", {
@@ -29,7 +30,10 @@ export interface BackOff {
 
 export const make = (backOff: BackOff): Health => {
   const { base, cap, what } = backOff
-  const up = Metric.tagged(reachable, "store", what)
+  // Whatever labels there are around who finds out, it is one gauge; there from the start.
+  const labels = [MetricLabel.make("store", what)]
+  const set = (up: 0 | 1) => reachable.unsafeUpdate(up, labels)
+  set(1)
   let failures = 0
   let until = 0
   let trying = false
@@ -48,7 +52,8 @@ export const make = (backOff: BackOff): Health => {
       if (failures === 0) return Effect.void
       failures = 0
       trying = false
-      return Effect.zipRight(Metric.set(up, 1), Effect.logInfo(`Redis answers again: the ${what} are shared`))
+      set(1)
+      return Effect.logInfo(`Redis answers again: the ${what} are shared`)
     }),
     failed: (now, cause) =>
       Effect.flatMap(Random.next, (random) => {
@@ -59,12 +64,9 @@ export const make = (backOff: BackOff): Health => {
         failures += 1
         trying = false
         until = now + (delay / 2) * (1 + random)
-        return first
-          ? Effect.zipRight(
-              Metric.set(up, 0),
-              Effect.logWarning(`Redis does not answer (${cause}): this process goes by ${what} of its own`)
-            )
-          : Effect.void
+        if (!first) return Effect.void
+        set(0)
+        return Effect.logWarning(`Redis does not answer (${cause}): this process goes by ${what} of its own`)
       })
   }
 }

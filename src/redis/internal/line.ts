@@ -94,6 +94,8 @@ export interface Context {
 }
 
 export interface Line {
+  /** From the next step on. */
+  readonly obey: (settings: Settings) => void
   /**
    * Writes to the connection at once, so that what is asked later is answered later too. The effect waits for the reply,
    * and not longer than the store may take; it can be interrupted wherever it is run.
@@ -112,8 +114,11 @@ const command: Command.Script = { name: "salvoCircuitBreaker", numberOfKeys, lua
 export const make = (redis: Service, name: string, context: Context, timeout: Duration.Duration): Line => {
   const run = Command.make(redis, command, timeout)
   const keys = keysOf(redis.prefix, name)
-  const fixed = JSON.stringify(context)
+  let fixed = JSON.stringify(context)
   return {
+    obey: (settings) => {
+      fixed = JSON.stringify({ ...context, settings })
+    },
     ask: ([operation, ...args], clock) =>
       Effect.flatMap(run([...keys, operation, fixed, clock ?? "", ...args]), toReply)
   }

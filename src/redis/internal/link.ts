@@ -16,7 +16,12 @@ import type { Store } from "./store.ts"
 export type Kind = "question" | "step" | "trial"
 
 export interface Link {
-  /** Tells of the change of mode that what has just happened has brought, if it has. */
+  /**
+   * Tells of the change of mode that what has just happened has brought, if it has: what it gives has to be run, and is
+   * an `Exit` where there is nothing to tell.
+   */
+  readonly told: () => Effect.Effect<void>
+  /** The same, when it is run. */
   readonly tell: Effect.Effect<void>
   /**
    * Called, it writes to the connection at once. The effect waits for the answer, with `restore`, and takes note of what
@@ -39,11 +44,12 @@ export const make = (mirror: Mirror, line: Line, { health, options }: Store, not
   const tellAll = telling.withPermits(1)(
     Effect.suspend(() => Effect.forEach(untold.splice(0), (change) => notify(change), { discard: true }))
   )
-  const tell = Effect.suspend(() => {
+  const told = () => {
     const change = mirror.change()
     if (change !== undefined) untold.push(change)
     return untold.length === 0 ? Effect.void : Effect.uninterruptible(tellAll)
-  })
+  }
+  const tell = Effect.suspend(told)
 
   const note = (exit: Exit.Exit<Reply, Unreachable>, time: number, kind: Kind): Effect.Effect<void> => {
     if (Exit.isSuccess(exit)) {
@@ -68,6 +74,7 @@ export const make = (mirror: Mirror, line: Line, { health, options }: Store, not
   }
 
   return {
+    told,
     tell,
     ask,
     deliver: (operation, time, restore = Effect.interruptible) =>

@@ -36,6 +36,8 @@ export class Ticket implements Machine.Permit {
 
 type Change = Omit<Transition, "breaker">
 
+type Seen = ReturnType<typeof Look.status>
+
 const rank = { Closed: 0, HalfOpen: 1, Open: 2, Isolated: 3 } as const
 
 /** Stands for all holders of other processes. */
@@ -50,18 +52,28 @@ export class Mirror {
   private heard: number | undefined
   /** Steps of this process that the view does not show yet. */
   private unseen = 0
-  private readonly settings: Settings
-  private readonly counting: Settings
+  private settings: Settings
+  private counting: Settings
   private readonly alone: () => boolean
+  private readonly quorum: number
   private readonly maxStaleness: number
 
   constructor(settings: Settings, options: { alone: () => boolean; quorum: number; maxStaleness: number }) {
-    this.settings = settings
-    // Nothing trips these.
-    this.counting =
-      options.quorum > 1 ? settings : { ...settings, consecutive: 0, minimumCalls: Number.POSITIVE_INFINITY }
     this.alone = options.alone
+    this.quorum = options.quorum
     this.maxStaleness = options.maxStaleness
+    this.settings = settings
+    this.counting = this.countingOf(settings)
+  }
+
+  obey(settings: Settings): void {
+    this.settings = settings
+    this.counting = this.countingOf(settings)
+  }
+
+  /** While Redis answers, nothing that only one process knows trips it. */
+  private countingOf(settings: Settings): Settings {
+    return this.quorum > 1 ? settings : { ...settings, consecutive: 0, minimumCalls: Number.POSITIVE_INFINITY }
   }
 
   /** Whether the own machine has a say. */
@@ -71,6 +83,7 @@ export class Mirror {
 
   /** How often this process itself isolates it. */
   private get holds(): number {
+    if (this.local.isolations.length === 0) return 0
     return this.local.isolations.filter((holder) => holder !== others).length
   }
 
@@ -91,6 +104,11 @@ export class Mirror {
 
   isFresh(now: number): boolean {
     return this.view !== undefined && this.unseen === 0 && now < this.view.freshUntil
+  }
+
+  /** The era of a closed circuit that needs not be asked whether it still is. */
+  closedEra(now: number): number | undefined {
+    return this.view?.mode === "Closed" && this.isFresh(now) ? this.view.era : undefined
   }
 
   /** A step was sent: until its answer is there, the next call has to ask behind it. */
@@ -198,12 +216,12 @@ export class Mirror {
     this.own = this.local.mode === "Open"
   }
 
-  status(now: number): Look.Status {
+  status(now: number): Seen {
     return Look.status(this.local, this.settings, now)
   }
 
   /** The state as the server tells of it, unless the own machine is stricter. */
-  merged(now: number, reply: Reply): Look.Status {
+  merged(now: number, reply: Reply): Seen {
     const local = this.decides ? this.status(now) : undefined
     if (local !== undefined && rank[local.mode] > rank[reply.mode]) return local
     const { counts, isolations: _, lastFailure, mode, openings, probing, streak, waitMillis } = reply
@@ -218,7 +236,6 @@ export class Mirror {
       streak,
       openings,
       probing,
-      rejected: 0,
       lastFailure
     }
   }

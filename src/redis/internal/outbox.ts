@@ -41,7 +41,7 @@ export interface Options {
   readonly breaker: string
   readonly max: number
   /** Whether nothing but what happens in a row is looked at. */
-  readonly onlyStreak: boolean
+  readonly onlyStreak: () => boolean
   readonly isDown: () => boolean
   /** Writes at once; the effect waits for the answer, and tells whether there was one. */
   readonly deliver: (operation: Operation, time: number) => Effect.Effect<boolean>
@@ -77,7 +77,7 @@ export class Outbox {
     }
     const isSuccess = outcome._tag === "Success"
     // One success more in a row changes nothing.
-    if (isSuccess && this.options.onlyStreak && this.pending?.codes.endsWith("s") === true) return true
+    if (isSuccess && this.options.onlyStreak() && this.pending?.codes.endsWith("s") === true) return true
     if (this.underWay >= this.options.max) return false
     this.pending ??= { era, codes: "", details: [] }
     this.pending.codes += code

@@ -2,7 +2,7 @@
 import { type Ask, withChildren } from "./lib/child.ts"
 import { inRounds, someAtOnce } from "./lib/rounds.ts"
 import { median, summary } from "./lib/stats.ts"
-import { type BadCall, badCalls, type Isolation, type Recovery } from "./work/faults.ts"
+import { type BadCall, badCalls, deadlineMillis, type Isolation, type Recovery } from "./work/faults.ts"
 import { agents, libraries } from "./work/peers.ts"
 import type { Request } from "./work/serve.ts"
 
@@ -10,9 +10,18 @@ const peers = { ...agents, ...libraries }
 
 const ask = (request: Request) => request
 
-const recoveryOf = async (asked: Ask, names: ReadonlyArray<string>, rounds: number, warmUp: number) => {
-  const cells = names.map((peer) => ({ peer, request: ask({ ask: "recovery" }) }))
-  const measured = await inRounds(asked, cells, { rounds, warmUp })
+/** In a smoke run all peers are cold and run at once, and none fails for being slow. */
+const patientMillis = 3000
+
+interface Options {
+  readonly rounds: number
+  readonly warmUp: number
+  readonly deadlineMillis: number
+}
+
+const recoveryOf = async (asked: Ask, names: ReadonlyArray<string>, { deadlineMillis, rounds, warmUp }: Options) => {
+  const cells = names.map((peer) => ({ peer, request: ask({ ask: "recovery", deadlineMillis }) }))
+  const measured = await inRounds(asked, cells, { rounds, warmUp, most: 2 })
   return measured.map(({ answers, cell, error }) => {
     const all = answers as ReadonlyArray<Recovery>
     const of = (field: keyof Recovery) => median(all.map((one) => one[field]))
@@ -57,16 +66,25 @@ const wordsOf = ({ answers }: Isolations) =>
   Array.from(answers, ([kind, { reads }]) => ({ "a call that": kind, "the model reads": reads }))
 
 export const run = ({ rounds, smoke }: { readonly rounds: number; readonly smoke: boolean }) =>
-  withChildren(peers, async (asked) => {
-    const names = Object.keys(peers)
-    const recovery = smoke
-      ? (await someAtOnce(names, (name) => recoveryOf(asked, [name], 1, 0))).flat()
-      : await recoveryOf(asked, names, Math.min(rounds, 5), 1)
-    const isolations = await someAtOnce(names, (name) => isolationOf(asked, name))
-    return {
-      "One tool throws and one hangs, each the first time": recovery,
-      "One bad call beside four good ones: how the model is told": isolations.map(isolationRow),
-      "What the model reads of it from Salvo": isolations.filter(({ peer }) => peer === "Salvo Agent").flatMap(wordsOf),
-      details: isolations.map(({ answers, peer }) => ({ peer, answers: Object.fromEntries(answers) }))
-    }
-  })
+  withChildren(
+    peers,
+    async (asked) => {
+      const names = Object.keys(peers)
+      const patiently = { rounds: 1, warmUp: 0, deadlineMillis: patientMillis }
+      // They do little but wait.
+      const most = smoke ? names.length : undefined
+      const recovery = smoke
+        ? (await someAtOnce(names, (name) => recoveryOf(asked, [name], patiently), most)).flat()
+        : await recoveryOf(asked, names, { rounds: Math.min(rounds, 5), warmUp: 1, deadlineMillis })
+      const isolations = await someAtOnce(names, (name) => isolationOf(asked, name), most)
+      return {
+        "One tool throws and one hangs, each the first time": recovery,
+        "One bad call beside four good ones: how the model is told": isolations.map(isolationRow),
+        "What the model reads of it from Salvo": isolations
+          .filter(({ peer }) => peer === "Salvo Agent")
+          .flatMap(wordsOf),
+        details: isolations.map(({ answers, peer }) => ({ peer, answers: Object.fromEntries(answers) }))
+      }
+    },
+    { keep: smoke }
+  )

@@ -47,10 +47,10 @@ const costOf = (peers: Readonly<Record<string, URL>>, baseline: string, { rounds
     async (ask) => {
       const measured = smoke
         ? await someAtOnce(names, (peer) => inRounds(ask, cellsOf(peer), { rounds, warmUp: 0 }))
-        : [await inRounds(ask, names.flatMap(cellsOf), { rounds, warmUp: 3 })]
+        : [await inRounds(ask, names.flatMap(cellsOf), { rounds, warmUp: 2 })]
       return rowsOf(peers, measured.flat(), baseline)
     },
-    { timeoutMillis: 120_000 }
+    { timeoutMillis: 120_000, keep: smoke }
   )
 }
 

@@ -9,6 +9,7 @@ import { existsSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { writeReadme } from "./lib/readme.ts"
+import { someAtOnce } from "./lib/rounds.ts"
 import { failures, markdown } from "./lib/table.ts"
 
 const parts = ["overhead", "faults", "stream", "dag", "breaker", "journal", "memory"]
@@ -44,7 +45,7 @@ const { positionals, values } = parseArgs({
   }
 })
 
-const rounds = Number(values.rounds ?? (values.smoke ? 1 : 9))
+const rounds = Number(values.rounds ?? (values.smoke ? 1 : 7))
 if (positionals.some((name) => !parts.includes(name)) || !Number.isInteger(rounds) || rounds < 1) {
   fail(`takes parts of ${parts.join(", ")}, --rounds with a whole number, --smoke, --json and --write`)
 }
@@ -57,12 +58,10 @@ interface Part {
 prepare()
 const results: Record<string, unknown> = {}
 let broken = false
-for (const name of positionals.length === 0 ? parts : positionals) {
+
+const runPart = async (name: string): Promise<void> => {
   const file = [`./${name}.ts`, `./${name}/index.ts`].find((path) => existsSync(here(path)))
-  if (file === undefined) {
-    console.error(`bench: there is no part ${name} yet`)
-    continue
-  }
+  if (file === undefined) return fail(`there is no part ${name} yet`)
   const started = performance.now()
   try {
     const part = (await import(here(file).href)) as Part
@@ -78,6 +77,8 @@ for (const name of positionals.length === 0 ? parts : positionals) {
   }
   console.error(`bench: ${name} took ${((performance.now() - started) / 1000).toFixed(1)} s`)
 }
+
+await someAtOnce(positionals.length === 0 ? parts : positionals, runPart, values.smoke ? undefined : 1)
 
 const environment = { node: process.version, rounds }
 if (values.json) console.log(JSON.stringify({ ...environment, ...results }, null, 2))

@@ -40,7 +40,7 @@ const measure = (places: ReadonlyArray<Place>, rounds: number, smoke: boolean) =
     return salvo.concat({ peer: "@effect/workflow", request: request({ kind: "memory" }) })
   })
   return withChildren(modules, async (ask) => {
-    const measured = await inRounds(ask, cells, { rounds, warmUp: smoke ? 0 : 3 })
+    const measured = await inRounds(ask, cells, { rounds, warmUp: smoke ? 0 : 2 })
     return measured.map(({ answers, cell, error }) => {
       const { place, size } = cell.request
       const micros = answers.filter((answer) => typeof answer === "number")

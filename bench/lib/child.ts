@@ -38,6 +38,8 @@ export interface Options {
   readonly execArgv?: ReadonlyArray<string> | undefined
   /** How long an answer may take. Default: 60,000 milliseconds. */
   readonly timeoutMillis?: number | undefined
+  /** Leaves the children to whoever asks for the same modules next, and so to the end. Where nobody looks at times. */
+  readonly keep?: boolean | undefined
 }
 
 const startMillis = 120_000
@@ -74,7 +76,14 @@ const next = async (child: ChildProcess, words: () => string, timeoutMillis: num
   }
 }
 
-const start = async (module: URL, execArgv: ReadonlyArray<string>) => {
+interface Child {
+  readonly ask: (request: unknown, timeoutMillis: number) => Promise<Answer>
+  readonly end: () => void
+}
+
+let questions = 0
+
+const start = async (module: URL, execArgv: ReadonlyArray<string>): Promise<Child> => {
   const child = fork(fileURLToPath(module), {
     execArgv: ["--import", import.meta.resolve("tsx"), ...execArgv],
     // What undefined, NaN and bytes are, they stay.
@@ -82,53 +91,84 @@ const start = async (module: URL, execArgv: ReadonlyArray<string>) => {
     stdio: ["ignore", "ignore", "pipe", "ipc"]
   })
   const words = lastWords(child)
+  const end = () => child.kill("SIGKILL")
   try {
     await next(child, words, startMillis)
   } catch (error) {
-    child.kill("SIGKILL")
+    end()
     throw error
   }
-  return { child, words }
+  const one = async (request: unknown, timeoutMillis: number) => {
+    if (!child.connected) throw new Error(words() || "it has ended")
+    questions += 1
+    child.send({ id: questions, request } satisfies Question)
+    return (await next(child, words, timeoutMillis)) as Answer
+  }
+  let last: Promise<unknown> = Promise.resolve()
+  return {
+    end,
+    // One after the other, whoever asks.
+    ask: (request, timeoutMillis) => {
+      const answer = last.then(() => one(request, timeoutMillis))
+      last = answer.catch(() => {})
+      return answer
+    }
+  }
 }
+
+/** So many start at the same time, or each would take as long as all of them. */
+const startsAtOnce = 4
+
+let starting = 0
+const waiting: Array<() => void> = []
+
+const startInTurn = async (module: URL, execArgv: ReadonlyArray<string>): Promise<Child> => {
+  if (starting === startsAtOnce) await new Promise<void>((go) => waiting.push(go))
+  else starting += 1
+  try {
+    return await start(module, execArgv)
+  } finally {
+    const go = waiting.shift()
+    if (go === undefined) starting -= 1
+    else go()
+  }
+}
+
+/** By name and module. */
+const kept = new Map<string, Promise<Child>>()
 
 /** Starts a child for each module when it is first asked, lets `use` ask them, and ends them all. */
 export const withChildren = async <A>(
   modules: Readonly<Record<string, URL>>,
   use: (ask: Ask) => Promise<A>,
-  { execArgv = [], timeoutMillis = 60_000 }: Options = {}
+  { execArgv = [], keep = false, timeoutMillis = 60_000 }: Options = {}
 ): Promise<A> => {
-  const running = new Map<string, Awaited<ReturnType<typeof start>>>()
+  const running = keep ? kept : new Map<string, Promise<Child>>()
   /** Those that are not asked any more: they cannot start, or have been lost too often. */
   const givenUp = new Map<string, unknown>()
   const lost = new Map<string, number>()
-  let id = 0
 
-  const started = async (name: string) => {
-    const already = running.get(name)
-    if (already !== undefined) return already
+  const ask: Ask = async (name, request) => {
     const module = modules[name]
     if (module === undefined) throw new Error(`no such peer: ${name}`)
     if (givenUp.has(name)) throw givenUp.get(name)
+    // Several may be of the same module.
+    const key = `${name} ${module.href}`
+    const starting = running.get(key) ?? startInTurn(module, execArgv)
+    running.set(key, starting)
+    let child: Child
     try {
-      const fresh = await start(module, execArgv)
-      running.set(name, fresh)
-      return fresh
+      child = await starting
     } catch (error) {
       givenUp.set(name, error)
       throw error
     }
-  }
-
-  const ask: Ask = async (name, request) => {
-    const { child, words } = await started(name)
-    id += 1
     let answer: Answer
     try {
-      child.send({ id, request } satisfies Question)
-      answer = (await next(child, words, timeoutMillis)) as Answer
+      answer = await child.ask(request, timeoutMillis)
     } catch (error) {
-      running.delete(name)
-      child.kill("SIGKILL")
+      if (running.get(key) === starting) running.delete(key)
+      child.end()
       lost.set(name, (lost.get(name) ?? 0) + 1)
       if (lost.get(name) === mostLosses) givenUp.set(name, error)
       throw error
@@ -140,6 +180,6 @@ export const withChildren = async <A>(
   try {
     return await use(ask)
   } finally {
-    for (const { child } of running.values()) child.kill("SIGKILL")
+    if (!keep) for (const child of running.values()) child.then(({ end }) => end()).catch(() => {})
   }
 }

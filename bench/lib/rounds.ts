@@ -19,15 +19,35 @@ interface Options {
   readonly rounds: number
   /** Rounds before those, which do not count. Default: 1. */
   readonly warmUp?: number
-  /** How long may be spent on one cell. One that takes longer has fewer answers, but one at least. Default: 10,000. */
+  /** How long may be spent on one cell. One that takes longer has fewer answers, but one at least. Default: 5,000. */
   readonly budgetMillis?: number
+  /** How many cells are asked for at the same time. More than one for peers that do little but wait. Default: 1. */
+  readonly most?: number
+}
+
+/** Few enough at once that those who wait do not wait for each other. */
+const atOnce = 4
+
+/** For what is not timed: some at once. The results are in the order of `all`. */
+export const someAtOnce = async <A, B>(
+  all: ReadonlyArray<A>,
+  run: (one: A) => Promise<B>,
+  most = atOnce
+): Promise<ReadonlyArray<B>> => {
+  const results: Array<B> = []
+  const waiting = all.entries()
+  const worker = async () => {
+    for (const [i, one] of waiting) results[i] = await run(one)
+  }
+  await Promise.all(Array.from({ length: most }, worker))
+  return results
 }
 
 /** Asks for all cells in turn, round by round. A cell that fails is not asked again. */
 export const inRounds = async <C extends Cell>(
   ask: Ask,
   cells: ReadonlyArray<C>,
-  { budgetMillis = 10_000, rounds, warmUp = 1 }: Options
+  { budgetMillis = 5000, most = 1, rounds, warmUp = 1 }: Options
 ): Promise<ReadonlyArray<Measured<C>>> => {
   const all = cells.map((cell) => ({
     cell,
@@ -36,20 +56,21 @@ export const inRounds = async <C extends Cell>(
     spentMillis: 0
   }))
   const known = new Set<string>()
-  for (let round = -warmUp; round < rounds; round++) {
-    for (const one of all) {
-      if (one.error !== undefined || one.spentMillis > budgetMillis) continue
-      const started = performance.now()
-      try {
-        const answer = await ask(one.cell.peer, one.cell.request)
-        // The first answer of a peer takes as long as its start.
-        if (known.has(one.cell.peer)) one.spentMillis += performance.now() - started
-        known.add(one.cell.peer)
-        if (round >= 0 || one.spentMillis > budgetMillis) one.answers.push(answer)
-      } catch (error) {
-        one.error = error instanceof Error ? error.message : String(error)
-      }
+  const once = async (one: (typeof all)[number], counts: boolean): Promise<void> => {
+    if (one.error !== undefined || one.spentMillis > budgetMillis) return
+    const started = performance.now()
+    try {
+      const answer = await ask(one.cell.peer, one.cell.request)
+      // The first answer of a peer takes as long as its start.
+      if (known.has(one.cell.peer)) one.spentMillis += performance.now() - started
+      known.add(one.cell.peer)
+      if (counts || one.spentMillis > budgetMillis) one.answers.push(answer)
+    } catch (error) {
+      one.error = error instanceof Error ? error.message : String(error)
     }
+  }
+  for (let round = -warmUp; round < rounds; round++) {
+    await someAtOnce(all, (one) => once(one, round >= 0), most)
   }
   return all
 }
@@ -57,20 +78,3 @@ export const inRounds = async <C extends Cell>(
 /** The answers as numbers. */
 export const numbers = (measured: Measured<Cell>): ReadonlyArray<number> =>
   measured.answers.filter((answer) => typeof answer === "number")
-
-/** Few enough at once that those who wait do not wait for each other. */
-const atOnce = 4
-
-/** For what is not timed: some at once. The results are in the order of `all`. */
-export const someAtOnce = async <A, B>(
-  all: ReadonlyArray<A>,
-  run: (one: A) => Promise<B>
-): Promise<ReadonlyArray<B>> => {
-  const results: Array<B> = []
-  const waiting = all.entries()
-  const worker = async () => {
-    for (const [i, one] of waiting) results[i] = await run(one)
-  }
-  await Promise.all(Array.from({ length: atOnce }, worker))
-  return results
-}

@@ -36,7 +36,7 @@ const heldRows = async (ask: Ask, rounds: number, smoke: boolean) => {
     { peer, request: { ask: "waiting", batches, size } },
     { peer, request: { ask: "finished", batches, size } }
   ])
-  const measured = await inRounds(ask, cells, { rounds: Math.min(rounds, 5), warmUp: smoke ? 0 : 1 })
+  const measured = await inRounds(ask, cells, { rounds: Math.min(rounds, 3), warmUp: smoke ? 0 : 1 })
   const of = (peer: Peer, held: Cell["request"]["ask"]) =>
     measured.filter(({ cell }) => cell.peer === peer && cell.request.ask === held).flatMap(numbers)
   const rows = peers.map((peer) => {
@@ -64,7 +64,7 @@ const growth = (samples: ReadonlyArray<Sample>): number => {
 const flatShare = 0.02
 
 /** In milliseconds. */
-const longest: Readonly<Record<Peer, number>> = { Salvo: 60_000, raw: 15_000, cockatiel: 15_000, "@effect/ai": 15_000 }
+const longest: Readonly<Record<Peer, number>> = { Salvo: 45_000, raw: 10_000, cockatiel: 10_000, "@effect/ai": 10_000 }
 
 const megabytes = (bytes: number | undefined) => (bytes === undefined ? undefined : bytes / 1e6)
 

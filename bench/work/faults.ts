@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 import type { Answer, Call, Input, Model, Output, Peer, Tool, Turn } from "./peer.ts"
 
 /** What an execution may take: of a tool, or of the whole turn where the peer gives up no tool. */
-const deadlineMillis = 600
+export const deadlineMillis = 600
 /** So long the application waits where only what happens counts, not when. */
 const patienceMillis = 2000
 /** Nothing takes so long where tools have deadlines. */
@@ -30,8 +30,8 @@ const after = async (millis: number, signal: AbortSignal | undefined): Promise<O
   return good
 }
 
-const agentOf = (peer: Peer, tools: ReadonlyArray<Tool>): Promise<Turn> =>
-  peer.agent(tools, { toolMillis: deadlineMillis, expectsFaults: true })
+const agentOf = (peer: Peer, tools: ReadonlyArray<Tool>, toolMillis: number): Promise<Turn> =>
+  peer.agent(tools, { toolMillis, expectsFaults: true })
 
 /** The turn, under a deadline of the application's own where the peer has none. Says why it was lost. */
 const attempted = async (
@@ -76,7 +76,7 @@ const most = 6
  * Five tools of 50 to 400 milliseconds. One throws after 100 and works when it is run again, one hangs and works when
  * it is run again. The model asks again for whatever it has no good answer to.
  */
-export const recovery = async (peer: Peer): Promise<Recovery> => {
+export const recovery = async (peer: Peer, deadline: number): Promise<Recovery> => {
   let executions = 0
   let succeeded = 0
   const tool = (name: string, run: (signal: AbortSignal | undefined, execution: number) => Promise<Output>): Tool => {
@@ -103,7 +103,7 @@ export const recovery = async (peer: Peer): Promise<Recovery> => {
     tool("slow", (signal) => after(200, signal)),
     tool("slowest", (signal) => after(400, signal))
   ]
-  const turn = await agentOf(peer, tools)
+  const turn = await agentOf(peer, tools, deadline)
   const had = new Set<string>()
   const started = performance.now()
   let rounds = 0
@@ -121,7 +121,7 @@ export const recovery = async (peer: Peer): Promise<Recovery> => {
   }
   const asksAgain = () => rounds < most
   let why: string | undefined
-  do why = await attempted(peer, turn, model, deadlineMillis)
+  do why = await attempted(peer, turn, model, deadline)
   while (had.size < tools.length && asksAgain())
   if (had.size < tools.length) throw new Error(`${had.size} of ${tools.length} results after ${most} rounds: ${why}`)
   return { millis, rounds, executions, lost: succeeded - had.size }
@@ -198,7 +198,7 @@ export const withBadCall = async (peer: Peer, kind: BadCall): Promise<Isolation>
     answers = read()
     return []
   }
-  const lost = await attempted(peer, await agentOf(peer, tools), model, patienceMillis)
+  const lost = await attempted(peer, await agentOf(peer, tools, deadlineMillis), model, patienceMillis)
   const ofBad = answers?.find(({ id }) => id === badCall.id)
   return {
     kept: answers?.filter((one) => one.id !== badCall.id && isGood(one)).length ?? 0,

@@ -8,7 +8,7 @@ export type Request =
   | { readonly ask: "kind" }
   | { readonly ask: "micros"; readonly size: number; readonly atLeastMillis: number }
   | { readonly ask: "bytes"; readonly size: number; readonly turns: number }
-  | { readonly ask: "recovery" }
+  | { readonly ask: "recovery"; readonly deadlineMillis: number }
   | { readonly ask: "bad call"; readonly kind: BadCall }
 
 const answer = async (peer: Peer, request: Request): Promise<unknown> => {
@@ -20,7 +20,7 @@ const answer = async (peer: Peer, request: Request): Promise<unknown> => {
     case "bytes":
       return bytes(peer, request.size, request.turns)
     case "recovery":
-      return recovery(peer)
+      return recovery(peer, request.deadlineMillis)
     case "bad call":
       return withBadCall(peer, request.kind)
   }

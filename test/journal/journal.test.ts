@@ -214,6 +214,19 @@ describe("a journal over a store that goes wrong", () => {
     })
   )
 
+  it.scopedLive("leaves no timer behind, which would keep the process alive", () =>
+    Effect.gen(function* () {
+      const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length
+      const { journal } = yield* over(() => undefined)
+      yield* Effect.sleep("10 millis")
+      const before = timers()
+      yield* Effect.scoped(Effect.flatMap(journal.open("batch"), (log) => log.append(ended("1"))))
+      yield* journal.remove("batch")
+      yield* Effect.sleep("10 millis")
+      assert.isAtMost(timers(), before)
+    })
+  )
+
   it("refuses options that cannot be right", () => {
     assert.throws(() => Journal.layer({ timeout: 0 }), /timeout is the number 0; it takes a duration above zero/)
     assert.throws(() => Journal.layer({ whenFailing: "stop" as never }), /whenFailing is the string "stop"/)

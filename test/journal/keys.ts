@@ -30,7 +30,10 @@ export const silence: Effect.Effect<never> = Effect.async(() => {})
 
 export const age = Duration.days(1)
 
-export const isChunk = (key: string) => /\.\d+$/.test(key) && !key.includes("/slot.")
+export const isChunk = (key: string) => /\.\d+$/.test(key) && !isSlot(key)
+
+/** An entry of the catalogue. */
+export const isSlot = (key: string) => key.includes("/slot.")
 
 /** Without it, a log is not there. */
 export const isHead = (key: string) => /\/[0-9a-f]{64}$/.test(key)

@@ -18,8 +18,11 @@ import type { Limits } from "./options.ts"
  */
 const sample = 8
 
-/** As long as none was too old and there are not too many. */
-const smallSample = 2
+/** As long as none was too old and there are not too many: so many are looked at, whenever so many logs have come. */
+const quiet = { sample: 4, logs: 16 }
+
+/** So many logs after another process was seen, it may still be there. */
+const company = 16
 
 /** How many may go for one that comes, where there are too many: more than one, so that they become fewer. */
 const mostForOne = 2
@@ -41,7 +44,8 @@ interface Found {
 export interface Catalogue {
   /** Enters a log, and makes room for it. */
   readonly add: (entry: Keys.Entry) => Effect.Effect<number, PlatformError>
-  readonly holds: (slot: number, life: Keys.Life) => Effect.Effect<boolean, PlatformError>
+  /** Whether it is still there where it was just entered; not asked of the store where nobody else enters logs. */
+  readonly keeps: (slot: number, life: Keys.Life) => Effect.Effect<boolean, PlatformError>
   /** Takes a log out, if it is there. */
   readonly drop: (slot: number, life: Keys.Life) => Effect.Effect<void, PlatformError>
 }
@@ -50,6 +54,9 @@ export const make = (texts: Keys.Texts, { maxAgeMillis, maxLogs }: Limits, logs:
   /** As far as this process knows: others add and remove entries, too. */
   let size: number | undefined
   let isAnyTooOld = false
+  /** How many this process has entered since it last looked, and since another was seen to enter one. */
+  let added = quiet.logs
+  let alone = 0
   const turn = Effect.unsafeMakeSemaphore(1)
 
   const isTaken = (slot: number) => texts.has(Keys.slot(slot))
@@ -71,7 +78,10 @@ export const make = (texts: Keys.Texts, { maxAgeMillis, maxLogs }: Limits, logs:
   /** Others have added entries, maybe. */
   const end = Effect.gen(function* () {
     let end = size ?? (yield* find)
-    while (yield* isTaken(end)) end++
+    while (yield* isTaken(end)) {
+      end++
+      alone = 0
+    }
     return (size = end)
   })
 
@@ -120,7 +130,10 @@ export const make = (texts: Keys.Texts, { maxAgeMillis, maxLogs }: Limits, logs:
     Effect.gen(function* () {
       const size = yield* end
       const excess = Math.min(size + 1 - maxLogs, mostForOne)
-      const slots = yield* someOf(size, excess > 0 || isAnyTooOld ? sample : smallSample)
+      const isQuiet = excess <= 0 && !isAnyTooOld
+      if (isQuiet && ++added < quiet.logs) return
+      added = 0
+      const slots = yield* someOf(size, isQuiet ? quiet.sample : sample)
       const found = yield* Effect.forEach(slots, look, { concurrency: "unbounded" })
       const { oldest, over } = yield* chosen(found, time, excess)
       isAnyTooOld = over.length > 0
@@ -145,9 +158,10 @@ export const make = (texts: Keys.Texts, { maxAgeMillis, maxLogs }: Limits, logs:
         const slot = size ?? (yield* end)
         yield* texts.set(Keys.slot(slot), Keys.Entry.encode(entry))
         size = slot + 1
+        alone++
         return slot
       }).pipe(turn.withPermits(1)),
-    holds,
+    keeps: (slot, life) => Effect.suspend(() => (alone > company ? Effect.succeed(true) : holds(slot, life))),
     drop: (slot, life) => Effect.whenEffect(vacate(slot), holds(slot, life)).pipe(turn.withPermits(1), Effect.asVoid)
   }
 }

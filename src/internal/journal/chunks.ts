@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Keys from "./keys.ts"
 
-/** As many as are looked at together. Fewer than this may be missing in a row. */
+/** So many are looked for behind the last that is there. Fewer than this may be missing in a row. */
 export const span = 16
 
 /** A fiber for each would cost more than the files. */
@@ -19,9 +19,11 @@ const concurrency = 8
 const all = <A>(ask: (n: number) => Effect.Effect<Option.Option<A>, PlatformError>) =>
   Effect.gen(function* () {
     const found: Array<readonly [n: number, found: A]> = []
-    for (let from = 0; ; from += span) {
+    for (let from = 0; ;) {
+      const to = (found.at(-1)?.[0] ?? -1) + span
+      if (from > to) return found
       const asked = yield* Effect.forEach(
-        Arr.makeBy(span, (i) => from + i),
+        Arr.range(from, to),
         (n) =>
           Effect.map(
             ask(n),
@@ -29,9 +31,8 @@ const all = <A>(ask: (n: number) => Effect.Effect<Option.Option<A>, PlatformErro
           ),
         { concurrency }
       )
-      const there = Arr.getSomes(asked)
-      if (there.length === 0) return found
-      found.push(...there)
+      found.push(...Arr.getSomes(asked))
+      from = to + 1
     }
   })
 

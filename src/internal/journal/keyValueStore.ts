@@ -94,11 +94,9 @@ export const make = (store: KeyValueStore.KeyValueStore, limits: Limits): Journa
       const beginning = Effect.gen(function* () {
         const slot = yield* catalogue.add(entry)
         const head = Keys.Head.encode({ salvo: 1, token: entry.token, at: entry.at, slot })
+        yield* texts.set(Keys.head(id), head)
         // Another process may have taken the same slot.
-        const [, isEntered] = yield* Effect.all([texts.set(Keys.head(id), head), catalogue.holds(slot, entry)], {
-          concurrency: 2
-        })
-        if (!isEntered) yield* catalogue.add(entry)
+        if (!(yield* catalogue.keeps(slot, entry))) yield* catalogue.add(entry)
       })
       yield* Effect.onExit(beginning, (exit) => Effect.sync(() => Exit.isInterrupted(exit) || begun.delete(id)))
       return Tail.make(entry, time, -1)

@@ -1,49 +1,16 @@
 /** One log, open to be continued: records go to its store in order, those that come meanwhile together. */
-import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
-import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { Log } from "../../services/Journal.ts"
 import { JournalError, type JournalStore, type StoredLog } from "../../services/JournalStore.ts"
+import * as Patience from "./patience.ts"
 import * as Record from "./record.ts"
-
-const failures = Metric.counter("salvo_journal_failures_total", {
-  description: "Reads and writes of the journal that failed",
-  incremental: true
-})
-
-/** In a fiber of its own, so that a store that cannot be interrupted holds nobody up. Whatever is wrong is told. */
-export const bounded = <A>(
-  log: string,
-  timeout: Duration.Duration,
-  what: string,
-  ask: () => Effect.Effect<A, JournalError>
-): Effect.Effect<A, JournalError> =>
-  Effect.interruptible(Effect.suspend(ask)).pipe(
-    Effect.disconnect,
-    Effect.timeoutFail({
-      duration: timeout,
-      onTimeout: () => new JournalError({ log, reason: `${what} took longer than ${Duration.format(timeout)}` })
-    }),
-    Effect.catchAllCause((cause) =>
-      Option.match(Cause.failureOption(cause), {
-        onNone: () => Effect.fail(new JournalError({ log, reason: `${what} died: ${String(Cause.squash(cause))}` })),
-        onSome: Effect.fail
-      })
-    ),
-    Effect.tapError((error) =>
-      Effect.zipRight(
-        Metric.increment(failures),
-        Effect.logWarning(`The journal failed: ${error.message}`).pipe(Effect.annotateLogs({ log }))
-      )
-    )
-  )
 
 export interface Open {
   readonly log: Log
@@ -53,9 +20,10 @@ export interface Open {
 
 export const make = (store: JournalStore["Type"], name: string, timeout: Duration.Duration): Effect.Effect<Open> =>
   Effect.gen(function* () {
+    const patient = yield* Patience.make(name, timeout)
     const scope = yield* Scope.make()
-    const open = bounded(name, timeout, "opening", () => Scope.extend(store.open(name), scope))
-    const opened = yield* Effect.either(open)
+    const open = () => Scope.extend(store.open(name), scope)
+    const opened = yield* Effect.either(Patience.asked(patient, "opening", open))
     let stored: StoredLog | undefined = Either.isRight(opened) ? opened.right : undefined
     const lines = stored?.records ?? []
     const records = lines.flatMap((line) => Option.toArray(Record.decode(name, line)))
@@ -65,59 +33,76 @@ export const make = (store: JournalStore["Type"], name: string, timeout: Duratio
       ).pipe(Effect.annotateLogs({ log: name }))
     }
 
-    const write = (lines: ReadonlyArray<string>) =>
-      Effect.gen(function* () {
-        // What could not be opened before may be there again.
-        const log = (stored ??= yield* open)
-        yield* bounded(name, timeout, "writing", () => log.append(lines))
-      })
-
     interface Group {
       readonly records: Array<Record.Record>
       readonly lines: Array<string>
       readonly written: Deferred.Deferred<void, JournalError>
     }
+    const emptyGroup = (): Group => ({ records: [], lines: [], written: Deferred.unsafeMake(FiberId.none) })
     let next: Group | undefined
     let writing = Deferred.unsafeMake<void>(FiberId.none)
     let isWriting = false
 
-    const flush = Effect.gen(function* () {
-      while (next !== undefined) {
-        const group = next
-        next = undefined
-        const exit = yield* Effect.exit(write(group.lines))
-        if (exit._tag === "Success") records.push(...group.records)
-        yield* Deferred.done(group.written, exit)
-      }
+    const ended = (group: Group, exit: Exit.Exit<void, JournalError>): void => {
+      if (Exit.isSuccess(exit)) records.push(...group.records)
+      Deferred.unsafeDone(group.written, exit)
+      if (next !== undefined) return write()
       isWriting = false
-      yield* Deferred.succeed(writing, undefined)
-    })
+      Deferred.unsafeDone(writing, Exit.void)
+    }
 
-    const append: Log["append"] = (record) =>
-      Effect.uninterruptibleMask((restore) =>
-        Effect.gen(function* () {
-          const line = Record.encode(name, record)
-          if (Option.isNone(line)) {
-            return yield* new JournalError({ log: name, reason: "JSON cannot say what is to be recorded" })
-          }
-          next ??= { records: [], lines: [], written: Deferred.unsafeMake<void, JournalError>(FiberId.none) }
-          const group = next
-          group.records.push(record)
-          group.lines.push(line.value)
-          if (!isWriting) {
-            isWriting = true
-            writing = Deferred.unsafeMake<void>(FiberId.none)
-            yield* Effect.forkDaemon(Effect.interruptible(flush))
-          }
-          return yield* restore(Deferred.await(group.written))
-        })
-      )
+    /** What others record in this moment goes with it. */
+    const soon = <A>(what: string, question: Patience.Ask<A>, onEnd: Patience.OnEnd<A>) =>
+      patient.ask(what, () => Effect.zipRight(Effect.yieldNow(), Effect.suspend(question)), onEnd)
+
+    const write = (): void => {
+      if (stored === undefined) return reopen()
+      const log = stored
+      let group = emptyGroup()
+      const append = () => {
+        if (next !== undefined) group = next
+        next = undefined
+        return log.append(group.lines)
+      }
+      soon("writing", append, (exit) => ended(group, exit))
+    }
+
+    /** What could not be opened before may be there again. */
+    const reopen = (): void => {
+      soon("opening", open, (exit) => {
+        if (Exit.isSuccess(exit)) {
+          stored = exit.value
+          return write()
+        }
+        const group = next ?? emptyGroup()
+        next = undefined
+        ended(group, exit)
+      })
+    }
+
+    const written: Log["append"] = (record) =>
+      Effect.suspend(() => {
+        const line = Record.encode(name, record)
+        if (Option.isNone(line)) {
+          return Effect.fail(new JournalError({ log: name, reason: "JSON cannot say what is to be recorded" }))
+        }
+        next ??= emptyGroup()
+        next.records.push(record)
+        next.lines.push(line.value)
+        const { written } = next
+        if (!isWriting) {
+          isWriting = true
+          writing = Deferred.unsafeMake<void>(FiberId.none)
+          write()
+        }
+        return Deferred.await(written)
+      })
 
     return {
-      log: { name, records, isKnown: Either.isRight(opened), append },
-      close: Effect.zipRight(
-        Effect.suspend(() => (isWriting ? Deferred.await(writing) : Effect.void)),
-        Effect.ignore(bounded(name, timeout, "closing", () => Scope.close(scope, Exit.void)))
+      log: { name, records, isKnown: Either.isRight(opened), append: written },
+      close: Effect.suspend(() => (isWriting ? Deferred.await(writing) : Effect.void)).pipe(
+        Effect.zipRight(Effect.ignore(Patience.asked(patient, "closing", () => Scope.close(scope, Exit.void)))),
+        Effect.zipRight(patient.end)
       )
     }
   })

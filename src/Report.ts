@@ -131,11 +131,15 @@ const failureText = (result: Failure, tool: Tool.Definition | undefined, toolbox
  * @category rendering
  */
 export const toolResult = (result: ToolResult, toolbox?: Toolbox): ToolResultBlock => {
-  const tool = toolbox?.byName.get(result.call.name)?.definition
+  const { id, name, toolset_name } = result.call
+  const tool = toolbox?.byName.get(name)?.definition
+  if (result._tag === "Success" && typeof toolset_name !== "string") {
+    return { type: "tool_result", tool_use_id: id, content: success(result, tool, toolbox) }
+  }
   const common = {
     type: "tool_result",
-    tool_use_id: result.call.id,
-    ...(typeof result.call.toolset_name === "string" ? { toolset_name: result.call.toolset_name } : {})
+    tool_use_id: id,
+    ...(typeof toolset_name === "string" ? { toolset_name } : {})
   } as const
   return result._tag === "Success"
     ? { ...common, content: success(result, tool, toolbox) }

@@ -9,17 +9,16 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
+import type * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
-import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Types from "effect/Types"
 import type * as Fault from "./Fault.ts"
 import { inputSchema, type JsonSchema } from "./internal/jsonSchema.ts"
 import { provide } from "./internal/provided.ts"
-import { checkBasics, common, isEither, symbol, toIssues, variance } from "./internal/toolBasics.ts"
+import { checkBasics, common, decoder, encoder, symbol, variance, withIssues } from "./internal/toolBasics.ts"
 import type { Issue } from "./ToolError.ts"
 import type * as Policy from "./policies/Policy.ts"
 
@@ -354,8 +353,8 @@ export const Service =
   ): ServiceClass<Self, Name, Input, Output, Failure, R> => {
     const subject = checkBasics({ ...options, name })
     const tag = Context.Tag(`salvo/Tool/${name}`)<Self, Handler<Input, Output, Failure>>()
-    const decode = ParseResult.decodeUnknown(options.input, { errors: "all" })
-    const encode = ParseResult.encodeUnknown(options.output, { errors: "all" })
+    const decode = decoder(options.input)
+    const encode = encoder(options.output)
     const definition: Definition<Name> = {
       name,
       inputSchema: inputSchema(options.input, subject),
@@ -364,18 +363,8 @@ export const Service =
       // The runner only ever pairs these schemas with values of this very tool.
       failure: (options.failure ?? Schema.Never) as Schema.Schema<unknown, unknown>,
       output: options.output as Schema.Schema<unknown, unknown>,
-      decode: (input) => {
-        const decoded: Effect.Effect<Input, ParseResult.ParseIssue> | Either.Either<Input, ParseResult.ParseIssue> =
-          decode(input)
-        // Most schemas decode at once; keeping their Either saves the runner a wait.
-        return isEither(decoded) ? Either.mapLeft(decoded, toIssues) : Effect.mapError(decoded, toIssues)
-      },
-      encode: (output) => {
-        const encoded:
-          | Effect.Effect<OutputEncoded, ParseResult.ParseIssue>
-          | Either.Either<OutputEncoded, ParseResult.ParseIssue> = encode(output)
-        return isEither(encoded) ? Either.mapLeft(encoded, toIssues) : Effect.mapError(encoded, toIssues)
-      },
+      decode: (input) => withIssues(decode(input)),
+      encode: (output) => withIssues(encode(output)),
       classify: (failure) => options.classify?.(failure as Failure),
       describe: (failure) => options.describe?.(failure as Failure)
     }

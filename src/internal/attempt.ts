@@ -3,6 +3,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
@@ -11,6 +12,7 @@ import * as Timeout from "../policies/Timeout.ts"
 import type { CallEvent } from "../services/BatchEvents.ts"
 import type * as Tool from "../Tool.ts"
 import type { Issue } from "../ToolError.ts"
+import * as AtOnce from "./atOnce.ts"
 import * as Failed from "./failed.ts"
 import { type Answer, type Deadline, type Job, type Restore, tell, type UnderWay } from "./job.ts"
 import * as Recall from "./journal/recall.ts"
@@ -24,24 +26,27 @@ const notAnEffect = (name: string, u: unknown) =>
     `The handler of ${name} answered with ${typeof u === "object" ? "an object" : typeof u}, not an Effect`
   )
 
+type Handled = Pick<Job, "definition" | "handler">
+
+/** Runs the handler. */
+const handle = ({ definition, handler }: Handled, input: unknown, call: Tool.Call): Effect.Effect<unknown, unknown> =>
+  Effect.suspend(() => {
+    // The toolbox pairs a handler with its own definition, whose schema decoded this input.
+    const effect = handler(input as never, call)
+    return isEffect(effect) ? effect : notAnEffect(definition.name, effect)
+  })
+
 /** Runs the handler and encodes its output; any way it can end is an answer or a failed attempt. */
 export const work = (
-  { definition, handler }: Pick<Job, "definition" | "handler">,
+  handled: Handled,
   input: unknown,
   call: Tool.Call,
   source: Answer["source"]
 ): Effect.Effect<Answer, Failed.Failed> =>
-  Effect.matchCauseEffect(
-    Effect.suspend(() => {
-      // The toolbox pairs a handler with its own definition, whose schema decoded this input.
-      const effect = handler(input as never, call)
-      return isEffect(effect) ? effect : notAnEffect(definition.name, effect)
-    }),
-    {
-      onFailure: (cause) => Effect.flatMap(Failed.fromCause(definition, cause), Effect.fail),
-      onSuccess: (output) => answer(definition, output, source)
-    }
-  )
+  Effect.matchCauseEffect(handle(handled, input, call), {
+    onFailure: (cause) => Effect.flatMap(Failed.fromCause(handled.definition, cause), Effect.fail),
+    onSuccess: (output) => answer(handled.definition, output, source)
+  })
 
 /** Encodes an output. */
 export const answer = (
@@ -58,7 +63,7 @@ export const answer = (
       onSuccess: (encoded) => Effect.succeed<Answer>({ output, encoded, source })
     })
   }
-  return Either.isLeft(encoded) ? refused(encoded.left) : Effect.succeed({ output, encoded: encoded.right, source })
+  return Either.isLeft(encoded) ? refused(encoded.left) : Exit.succeed({ output, encoded: encoded.right, source })
 }
 
 const leakedCounter = Metric.counter("salvo_leaked_handlers_total", {
@@ -99,19 +104,6 @@ export interface Execution {
   readonly onExit: (exit: Exit.Exit<Answer, Failed.Failed>, millis: number) => Effect.Effect<void>
 }
 
-/** One execution that has begun. */
-interface Begun {
-  readonly number: number
-  readonly startedAt: number
-  readonly limits: Timeout.Limits
-  /** The handler's work. */
-  readonly work: Effect.Effect<Answer, Failed.Failed>
-  /** Missing where nobody traces. */
-  readonly span: Tracer.Span | undefined
-  /** Missing where there are no events. */
-  readonly told: UnderWay | undefined
-}
-
 /** What a handler is told. */
 class CallOf implements Tool.Call {
   readonly id: string
@@ -141,36 +133,44 @@ class CallOf implements Tool.Call {
   }
 }
 
-const begin = (
-  job: Job,
-  input: unknown,
-  deadline: Deadline,
-  source: Execution["source"],
-  span: Tracer.Span | undefined
-): Begun => {
-  const { metrics, policy, progress, shared } = job
-  const startedAt = shared.time()
-  const left = deadline.at - startedAt
-  const number = ++progress.attempts
-  const call = new CallOf(job, number, startedAt)
-  metrics.attempted()
-  if (number === 1) metrics.queued(startedAt - (progress.startedAt ?? startedAt))
-  const handled = work(job, input, call, source)
-  return {
-    number,
-    startedAt,
-    limits: {
-      millis: Math.min(policy.attemptMillis, left),
-      kind: policy.attemptMillis <= left ? "attempt" : deadline.kind,
-      idleMillis: policy.idleMillis,
-      graceMillis: policy.graceMillis,
-      lastSign: () => call.lastSign
-    },
-    work: span === undefined ? handled : Effect.withParentSpan(handled, span),
-    span,
-    told: shared.publish === undefined ? undefined : { job, attempt: number }
+/** One execution that has begun, and what it is held to. */
+class Begun implements Timeout.Limits {
+  readonly call: CallOf
+  readonly startedAt: number
+  readonly millis: number
+  readonly kind: Timeout.Limits["kind"]
+  readonly idleMillis: number
+  readonly graceMillis: number
+  /** Missing where nobody traces. */
+  readonly span: Tracer.Span | undefined
+  /** Missing where there are no events. */
+  readonly told: UnderWay | undefined
+
+  constructor(job: Job, deadline: Deadline, span: Tracer.Span | undefined) {
+    const { metrics, policy, progress, shared } = job
+    const startedAt = shared.time()
+    const left = deadline.at - startedAt
+    const number = ++progress.attempts
+    metrics.attempted()
+    if (number === 1) metrics.queued(startedAt - (progress.startedAt ?? startedAt))
+    this.call = new CallOf(job, number, startedAt)
+    this.startedAt = startedAt
+    this.millis = Math.min(policy.attemptMillis, left)
+    this.kind = policy.attemptMillis <= left ? "attempt" : deadline.kind
+    this.idleMillis = policy.idleMillis
+    this.graceMillis = policy.graceMillis
+    this.span = span
+    this.told = shared.publish === undefined ? undefined : { job, attempt: number }
+  }
+
+  lastSign(): number {
+    return this.call.lastSign
   }
 }
+
+/** Runs an effect as a child of the execution's span. */
+const traced = <A, E>({ span }: Begun, effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  span === undefined ? effect : Effect.withParentSpan(effect, span)
 
 /** Nothing where that was told before the call's result, or nobody listens. */
 const tellEnd = (job: Job, { told }: Begun, event: CallEvent): Effect.Effect<void> =>
@@ -183,28 +183,20 @@ const ended = (
   onExit: Execution["onExit"],
   exit: Exit.Exit<Answer, Failed.Failed>
 ): Effect.Effect<Answer, Failed.Failed> => {
-  const { number, span, startedAt } = begun
+  const { call, span, startedAt } = begun
+  const { attempt } = call
   const recorded = onExit(exit, job.shared.time() - startedAt)
   if (span !== undefined) Telemetry.attemptEnded(span, exit, job.shared.telemetry)
   if (Exit.isSuccess(exit)) {
-    return job.shared.publish === undefined
-      ? Effect.zipRight(recorded, exit)
-      : Effect.zipRight(
-          Effect.zipRight(recorded, tellEnd(job, begun, { _tag: "AttemptSucceeded", attempt: number })),
-          exit
-        )
+    return AtOnce.zipRight(recorded, AtOnce.zipRight(tellEnd(job, begun, { _tag: "AttemptSucceeded", attempt }), exit))
   }
   const failed = Option.getOrUndefined(Cause.failureOption(exit.cause))
-  if (failed === undefined) {
-    return Effect.zipRight(
-      Effect.zipRight(recorded, tellEnd(job, begun, { _tag: "AttemptAbandoned", attempt: number })),
-      exit
-    )
-  }
+  if (failed === undefined)
+    return AtOnce.zipRight(recorded, AtOnce.zipRight(tellEnd(job, begun, { _tag: "AttemptAbandoned", attempt }), exit))
   job.progress.last = failed
   return recorded.pipe(
-    Effect.zipRight(tellEnd(job, begun, { _tag: "AttemptFailed", attempt: number, error: failed.error })),
-    Effect.zipRight(Recall.attemptFailed(job, number, failed)),
+    Effect.zipRight(tellEnd(job, begun, { _tag: "AttemptFailed", attempt, error: failed.error })),
+    Effect.zipRight(Recall.attemptFailed(job, attempt, failed)),
     Effect.zipRight(exit)
   )
 }
@@ -213,53 +205,102 @@ const ended = (
  * In the call's own fiber: most attempts end well, and a fiber for each would be the dearest thing about them. Where its
  * time is up, the fiber is left to the handler and the call goes on in another.
  */
-const here = (
-  job: Job,
-  begun: Begun,
-  restore: Restore,
-  { onEnd, onExit }: Execution,
-  goOn: NonNullable<Job["goOn"]>
-): Effect.Effect<Answer, Failed.Failed> =>
-  Effect.withFiberRuntime((fiber) => {
-    const { progress, shared } = job
-    let isLeft = false
-    const leave = (exit: Exit.Exit<never, Failed.Failed>) => {
-      isLeft = true
-      stop()
-      progress.abandon = undefined
-      progress.running.delete(fiber)
-      fiber.unsafeInterruptAsFork(FiberId.none)
-      shared.fork(Timeout.watched(fiber, begun.limits, leaked(job)))
-      return ended(job, begun, onExit, exit)
-    }
-    const stop = Timeout.arm(shared.deadlines, begun.limits, begun.startedAt, (error) => {
-      goOn(leave(Exit.fail(Failed.of(error, job.definition))))
+class Here {
+  readonly job: Job
+  readonly begun: Begun
+  readonly restore: Restore
+  readonly execution: Execution
+  readonly goOn: NonNullable<Job["goOn"]>
+  readonly fiber: Fiber.RuntimeFiber<unknown, unknown>
+  readonly armed: Timeout.Armed
+  isLeft = false
+
+  constructor(
+    job: Job,
+    begun: Begun,
+    restore: Restore,
+    execution: Execution,
+    goOn: NonNullable<Job["goOn"]>,
+    fiber: Fiber.RuntimeFiber<unknown, unknown>
+  ) {
+    this.job = job
+    this.begun = begun
+    this.restore = restore
+    this.execution = execution
+    this.goOn = goOn
+    this.fiber = fiber
+    this.armed = new Timeout.Armed(job.shared.deadlines, begun, begun.startedAt, (error) => {
+      goOn(this.leave(Exit.fail(Failed.of(error, job.definition))))
     })
-    progress.running.add(fiber)
-    progress.abandon = () => {
-      // The batch is over: nobody asks how the call goes on.
-      shared.fork(Effect.ignore(leave(Exit.interrupt(FiberId.none))))
-    }
-    return Effect.flatMap(Effect.exit(restore(begun.work)), (exit) => {
-      if (isLeft) return Effect.zipRight(onEnd ?? Effect.void, Effect.interrupt)
-      stop()
-      progress.abandon = undefined
-      progress.running.delete(fiber)
-      const outcome = fromExit(job, exit)
-      const known =
-        outcome === exit
-          ? ended(job, begun, onExit, exit)
-          : Effect.flatMap(Effect.exit(outcome), (exit) => ended(job, begun, onExit, exit))
-      return onEnd === undefined ? known : Effect.zipRight(onEnd, known)
+    job.progress.running.add(fiber)
+    job.progress.here = this
+  }
+
+  run(input: unknown): Effect.Effect<Answer, Failed.Failed> {
+    const { begun, execution, job, restore } = this
+    return Effect.matchCauseEffect(restore(traced(begun, handle(job, input, begun.call))), {
+      onFailure: (cause) =>
+        this.isLeft
+          ? this.over()
+          : Effect.flatMap(traced(begun, Failed.fromCause(job.definition, cause)), (failed) =>
+              this.settle(Exit.fail(failed))
+            ),
+      onSuccess: (output) => {
+        if (this.isLeft) return this.over()
+        const answered = answer(job.definition, output, execution.source)
+        return AtOnce.isExit(answered)
+          ? this.settle(answered)
+          : Effect.flatMap(Effect.exit(restore(traced(begun, answered))), (exit) => this.settle(exit))
+      }
     })
-  })
+  }
+
+  settle(exit: Exit.Exit<Answer, Failed.Failed>): Effect.Effect<Answer, Failed.Failed> {
+    if (this.isLeft) return this.over()
+    const { begun, execution, job } = this
+    this.letGo()
+    const outcome = fromExit(job, exit)
+    const known =
+      outcome === exit
+        ? ended(job, begun, execution.onExit, exit)
+        : Effect.flatMap(Effect.exit(outcome), (exit) => ended(job, begun, execution.onExit, exit))
+    return execution.onEnd === undefined ? known : Effect.zipRight(execution.onEnd, known)
+  }
+
+  /** Leaves the fiber to the handler; gives what the call goes on with. */
+  leave(exit: Exit.Exit<never, Failed.Failed>): Effect.Effect<Answer, Failed.Failed> {
+    const { begun, execution, fiber, job } = this
+    this.isLeft = true
+    this.letGo()
+    fiber.unsafeInterruptAsFork(FiberId.none)
+    job.shared.fork(Timeout.watched(fiber, begun, leaked(job)))
+    return ended(job, begun, execution.onExit, exit)
+  }
+
+  /** The batch is over: nobody asks how the call goes on. */
+  abandon(): void {
+    this.job.shared.fork(Effect.ignore(this.leave(Exit.interrupt(FiberId.none))))
+  }
+
+  /** The handler has ended in a fiber that was left to it. */
+  over(): Effect.Effect<never> {
+    return Effect.zipRight(this.execution.onEnd ?? Effect.void, Effect.interrupt)
+  }
+
+  letGo(): void {
+    this.armed.stop()
+    this.job.progress.here = undefined
+    this.job.progress.running.delete(this.fiber)
+  }
+}
 
 /** In a fiber of its own, held to its time by `Effect.timeout`: one that is not the first, or runs beside another. */
 const apart = (
   job: Job,
+  input: unknown,
   begun: Begun,
   restore: Restore,
-  { onEnd, onExit }: Execution
+  { onEnd, onExit, source }: Execution
 ): Effect.Effect<Answer, Failed.Failed> => {
   const { progress } = job
   const hooks: Timeout.Hooks<Answer, Failed.Failed> = {
@@ -268,7 +309,7 @@ const apart = (
     onEnd: onEnd ?? Effect.void,
     onLeak: leaked(job)
   }
-  return Timeout.execute(begun.work, begun.limits, hooks, restore).pipe(
+  return Timeout.execute(traced(begun, work(job, input, begun.call, source)), begun, hooks, restore).pipe(
     Effect.mapError((error) => Failed.of(error, job.definition)),
     Effect.flatMap((exit) => fromExit(job, exit)),
     Effect.exit,
@@ -276,7 +317,33 @@ const apart = (
   )
 }
 
-/** One execution of the handler, within the attempt's time. Called where interruption is masked. */
+const run = (
+  job: Job,
+  input: unknown,
+  deadline: Deadline,
+  restore: Restore,
+  execution: Execution,
+  span: Tracer.Span | undefined
+): Effect.Effect<Answer, Failed.Failed> => {
+  const begun = new Begun(job, deadline, span)
+  const { goOn } = job
+  job.goOn = undefined
+  const run =
+    goOn === undefined
+      ? apart(job, input, begun, restore, execution)
+      : Effect.withFiberRuntime<Answer, Failed.Failed>((fiber) =>
+          new Here(job, begun, restore, execution, goOn, fiber).run(input)
+        )
+  if (begun.told === undefined) return run
+  job.progress.underWay ??= new Set()
+  job.progress.underWay.add(begun.told)
+  return Effect.zipRight(
+    tell(job, { _tag: "AttemptStarted", attempt: begun.call.attempt, source: execution.source }),
+    run
+  )
+}
+
+/** One execution of the handler, within the attempt's time. Begins at once, and where interruption is masked. */
 export const execute = (
   job: Job,
   input: unknown,
@@ -284,22 +351,8 @@ export const execute = (
   restore: Restore,
   execution: Execution
 ): Effect.Effect<Answer, Failed.Failed> =>
-  Effect.suspend(() => {
-    const started = (span: Tracer.Span | undefined) => {
-      const begun = begin(job, input, deadline, execution.source, span)
-      const { goOn } = job
-      job.goOn = undefined
-      const run =
-        goOn === undefined ? apart(job, begun, restore, execution) : here(job, begun, restore, execution, goOn)
-      if (begun.told === undefined) return run
-      job.progress.underWay ??= new Set()
-      job.progress.underWay.add(begun.told)
-      return Effect.zipRight(
-        tell(job, { _tag: "AttemptStarted", attempt: begun.number, source: execution.source }),
-        run
+  job.span === undefined
+    ? run(job, input, deadline, restore, execution, undefined)
+    : Effect.flatMap(Telemetry.attemptBegun(job, job.span, execution.source), (span) =>
+        run(job, input, deadline, restore, execution, span)
       )
-    }
-    return job.span === undefined
-      ? started(undefined)
-      : Effect.flatMap(Telemetry.attemptBegun(job, job.span, execution.source), started)
-  })

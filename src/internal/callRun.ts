@@ -33,15 +33,19 @@ const holding = (
   deadline: Deadline,
   run: Effect.Effect<Answer, Failed.Failed>
 ): Effect.Effect<Answer, Failed.Failed> => {
-  const key = Either.try(() => job.definition.resource(input))
-  if (Either.isLeft(key)) return Effect.flatMap(Failed.fromThrown(job.definition, key.left), Effect.fail)
-  const resource = key.right
+  let resource: string | undefined
+  try {
+    resource = job.definition.resource(input)
+  } catch (thrown) {
+    return Effect.flatMap(Failed.fromThrown(job.definition, thrown), Effect.fail)
+  }
   if (resource === undefined) return run
+  const key = resource
   return Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
       const millis = deadline.at - (yield* Timeout.now)
       const waiting = tell(job, { _tag: "Waiting", for: { _tag: "Resource" } })
-      const holds = yield* job.shared.resources.take(resource, millis, restore, waiting)
+      const holds = yield* job.shared.resources.take(key, millis, restore, waiting)
       if (holds === undefined) return yield* Effect.fail(Bulkhead.outOfTime(job, deadline.kind, 1))
       job.holds = holds
       const letGo = yield* Effect.once(holds.release)
@@ -107,8 +111,8 @@ export const resultOf = (
 }
 
 const completed = (job: Job, settled: Effect.Effect<Answer, Failed.Failed>): Effect.Effect<ToolResult.ToolResult> =>
-  Effect.matchEffect(settled, {
-    onFailure: (failed) => Effect.succeed(resultOf(job, failed)),
+  Effect.matchCauseEffect(settled, {
+    onFailure: (cause) => Effect.map(Effect.flip(Effect.failCause(cause)), (failed) => resultOf(job, failed)),
     onSuccess: (answer) =>
       job.shared.outputStore === undefined
         ? Effect.succeed(resultOf(job, answer))

@@ -10,7 +10,7 @@ import * as FiberId from "effect/FiberId"
 /** In milliseconds of the monotonic clock. `onDue` is told once, unless the deadline is disarmed before; it may not throw. */
 export interface Deadline {
   readonly at: number
-  readonly onDue: () => void
+  onDue(): void
 }
 
 export interface Deadlines {

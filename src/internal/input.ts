@@ -41,14 +41,18 @@ export const read = (input: unknown): Either.Either<object, Refused> => {
 
 /** Checks and decodes the arguments by the tool's schema. */
 export const decode = (definition: Tool.Definition, input: object): Decoded => {
-  const decoded = Either.try(() => definition.decode(input))
-  if (Either.isLeft(decoded)) return Either.left(crashed())
-  const found = decoded.right
+  let found: ReturnType<typeof definition.decode>
+  try {
+    found = definition.decode(input)
+  } catch {
+    return Either.left(crashed())
+  }
   if (!Either.isEither(found)) {
     return found.pipe(
       Effect.mapError(invalid),
       Effect.catchAllDefect(() => Effect.fail(crashed()))
     )
   }
-  return Either.isLeft(found) ? Either.left(invalid(found.left)) : Either.right(found.right)
+  // A right one says nothing of issues.
+  return Either.isLeft(found) ? Either.left(invalid(found.left)) : (found as Either.Either<unknown>)
 }

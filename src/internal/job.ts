@@ -84,13 +84,40 @@ export interface UnderWay {
   readonly attempt: number
 }
 
+type AnyFiber = Fiber.RuntimeFiber<unknown, unknown>
+
+/** The handlers that are running for a call: as a rule one, and a set only where there are more. */
+export class Handlers {
+  #only: AnyFiber | undefined = undefined
+  #others: Set<AnyFiber> | undefined = undefined
+
+  get isEmpty(): boolean {
+    return this.#only === undefined && (this.#others === undefined || this.#others.size === 0)
+  }
+
+  add(fiber: AnyFiber): void {
+    if (this.#only === undefined) this.#only = fiber
+    else (this.#others ??= new Set()).add(fiber)
+  }
+
+  delete(fiber: AnyFiber): void {
+    if (this.#only === fiber) this.#only = undefined
+    else this.#others?.delete(fiber)
+  }
+
+  all(): ReadonlyArray<AnyFiber> {
+    const others = Array.from(this.#others ?? [])
+    return this.#only === undefined ? others : [this.#only, ...others]
+  }
+}
+
 /** How far a call has come: what an interruption of the batch is answered from. */
 export interface Progress {
   /** When the call became ready, on the monotonic clock. */
   startedAt: number | undefined
   attempts: number
   /** The handlers that are running for it. */
-  readonly running: Set<Fiber.RuntimeFiber<unknown, unknown>>
+  readonly running: Handlers
   /** Where somebody may listen: those of which the end has to be told before the result is. */
   underWay: Set<UnderWay> | undefined
   last: Failed | undefined
@@ -98,19 +125,24 @@ export interface Progress {
   instead: Job | undefined
   /** What the call has come to, while that is being written down. */
   settled: Answer | Failed | undefined
-  /** What ends an attempt that runs in the call's own fiber, where nobody waits for it any more. */
-  abandon: (() => void) | undefined
+  /** The attempt that runs in the call's own fiber. */
+  here: Abandonable | undefined
+}
+
+/** What can be ended where nobody waits for it any more. */
+export interface Abandonable {
+  abandon(): void
 }
 
 export const notBegun = (): Progress => ({
   startedAt: undefined,
   attempts: 0,
-  running: new Set(),
+  running: new Handlers(),
   underWay: undefined,
   last: undefined,
   instead: undefined,
   settled: undefined,
-  abandon: undefined
+  here: undefined
 })
 
 export interface Answer {

@@ -13,14 +13,14 @@ const refuse = (message: string): Either.Either<never, Issues> => Either.left([{
 
 /** Whatever stands in the output that JSON cannot say: BigInt, a cycle, a getter or `toJSON` that throws, a function. */
 const jsonable = (encoded: unknown): Either.Either<unknown, Issues> => {
-  const text = Either.try(() => JSON.stringify(encoded) as string | undefined)
-  if (Either.isLeft(text)) {
-    const thrown = text.left
+  try {
+    const text = JSON.stringify(encoded) as string | undefined
+    return text === undefined && encoded !== undefined
+      ? refuse(`Cannot be written as JSON: a ${typeof encoded}`)
+      : Either.right(encoded)
+  } catch (thrown) {
     return refuse(`Cannot be written as JSON: ${thrown instanceof Error ? thrown.message : "it throws"}`)
   }
-  return text.right === undefined && encoded !== undefined
-    ? refuse(`Cannot be written as JSON: a ${typeof encoded}`)
-    : Either.right(encoded)
 }
 
 const unreadable = (defect: unknown) =>
@@ -28,9 +28,12 @@ const unreadable = (defect: unknown) =>
 
 /** Encodes by the tool's output schema and makes sure that the result is JSON. `undefined` is "no output". */
 export const encode = (definition: Tool.Definition, output: unknown): Encoded => {
-  const encoded = Either.try(() => definition.encode(output))
-  if (Either.isLeft(encoded)) return unreadable(encoded.left)
-  const found = encoded.right
+  let found: ReturnType<typeof definition.encode>
+  try {
+    found = definition.encode(output)
+  } catch (defect) {
+    return unreadable(defect)
+  }
   if (Either.isEither(found)) return Either.isLeft(found) ? Either.left(found.left) : jsonable(found.right)
   return found.pipe(Effect.flatMap(jsonable), Effect.catchAllDefect(unreadable))
 }

@@ -40,10 +40,12 @@ export const prepare = <Protection>(
 }
 
 /** What the call uses that only one call may use at a time; none where its input takes time to decode. */
-export const resourceOf = ({ definition, input }: Prepared): string | undefined =>
-  Either.isEither(input) && Either.isRight(input)
-    ? Either.getOrElse(
-        Either.try(() => definition.resource(input.right)),
-        () => undefined
-      )
-    : undefined
+export const resourceOf = ({ definition, input }: Prepared): string | undefined => {
+  if (!Either.isEither(input) || Either.isLeft(input)) return undefined
+  try {
+    return definition.resource(input.right)
+  } catch {
+    // It is told when the call is run.
+    return undefined
+  }
+}

@@ -8,7 +8,6 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Runtime from "effect/Runtime"
-import * as RuntimeFlags from "effect/RuntimeFlags"
 import * as Scope from "effect/Scope"
 import * as BatchResult from "../BatchResult.ts"
 import * as Reference from "../Reference.ts"
@@ -18,6 +17,7 @@ import type { ToolCall } from "../ToolCall.ts"
 import * as ToolError from "../ToolError.ts"
 import type * as ToolResult from "../ToolResult.ts"
 import * as CallRun from "./callRun.ts"
+import * as CallRuntime from "./callRuntime.ts"
 import * as Coalesce from "./coalesce.ts"
 import * as Failed from "./failed.ts"
 import { fingerprint } from "./fingerprint.ts"
@@ -100,7 +100,7 @@ const interrupted = (job: Job): ToolResult.ToolResult => {
   const notStarted = Failed.of(new ToolError.NotStarted({ reason: "interrupted" }), job.definition)
   // Between two attempts the last one's failure stands.
   const known = attempts === 0 ? notStarted : (last ?? unknown)
-  return CallRun.resultOf(job, running.size > 0 || (instead !== undefined && mayHaveChanged(instead)) ? unknown : known)
+  return CallRun.resultOf(job, !running.isEmpty || (instead !== undefined && mayHaveChanged(instead)) ? unknown : known)
 }
 
 /** Whether a tool that was asked instead, and is not running now, may have changed something. */
@@ -134,9 +134,8 @@ export const open = <Tools extends Tool.Tool>(
     const { toolbox } = batch
     const syntax = toolbox.references ? yield* Reference.Syntax : undefined
     const startedAt = time()
-    // Interruptible even where the batch is not, because deadlines end waits by interruption.
-    const interruptible = Runtime.enableRuntimeFlag(runtime, RuntimeFlags.Interruption)
-    const fork = Runtime.runFork(interruptible)
+    const ofCalls = CallRuntime.make(runtime)
+    const fork = Runtime.runFork(ofCalls)
     const scope = yield* Scope.make()
     const deadlines = Deadlines.make(time, fork)
     const telemetry = yield* Telemetry.make
@@ -157,7 +156,7 @@ export const open = <Tools extends Tool.Tool>(
     /** Whether anything may be known of calls from before. */
     const remembers = journal !== undefined || batch.recall !== undefined
     let entries: Entry.Entries | undefined
-    const jobs = Jobs.make(batch, interruptible, shared, journal === undefined ? undefined : () => entries)
+    const jobs = Jobs.make(batch, ofCalls, shared, journal === undefined ? undefined : () => entries)
     const queue: Array<Node> = []
     const roster = Roster.make((node) => {
       if (!node.queued) {
@@ -361,7 +360,7 @@ export const open = <Tools extends Tool.Tool>(
 
     const stop = Effect.gen(function* () {
       stopped = true
-      const handlers = Array.from(active.keys(), ({ job }) => Array.from(job?.progress.running ?? [])).flat()
+      const handlers = Array.from(active.keys()).flatMap(({ job }) => job?.progress.running.all() ?? [])
       const unfinished = nodes.filter((node) => node.result === undefined)
       for (const node of unfinished) {
         node.result =
@@ -369,7 +368,7 @@ export const open = <Tools extends Tool.Tool>(
             ? unstarted(node.call, Failed.of(new ToolError.NotStarted({ reason: "interrupted" })))
             : interrupted(node.job)
       }
-      for (const { job } of active.keys()) job?.progress.abandon?.()
+      for (const { job } of active.keys()) job?.progress.here?.abandon()
       yield* Effect.forEach(Array.from(active.values()), (fiber) => Fiber.interruptFork(fiber), { discard: true })
       for (const node of unfinished) {
         const { result } = node

@@ -1,8 +1,9 @@
 /** What all kinds of tools have in common: how they are checked, and what their definitions take over. */
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
 import * as Policy from "../policies/Policy.ts"
 import type * as Tool from "../Tool.ts"
 import type { Issue } from "../ToolError.ts"
@@ -92,11 +93,43 @@ export const common = <Input>(options: Tool.CommonOptions<Input>) => ({
   earlyStart: options.earlyStart ?? true
 })
 
-export const isEither = <A, E>(u: Effect.Effect<A, E> | Either.Either<A, E>): u is Either.Either<A, E> =>
-  Either.isEither(u)
+const isEither = <A, E>(u: Effect.Effect<A, E> | Either.Either<A, E>): u is Either.Either<A, E> => Either.isEither(u)
 
 export const toIssues = (error: ParseResult.ParseIssue): ReadonlyArray<Issue> =>
   ParseResult.ArrayFormatter.formatIssueSync(error).map((issue) => ({
     path: issue.path.map((key) => (typeof key === "number" ? key : String(key))),
     message: issue.message
   }))
+
+type Decoded<A, E> = Effect.Effect<A, E> | Either.Either<A, E>
+
+type Parser<A> = (u: unknown) => Decoded<A, ParseResult.ParseIssue>
+
+const options = { errors: "all" } as const
+
+/**
+ * What `decodeUnknown` and `encodeUnknown` pass on themselves, with options that they make anew for every value: that
+ * takes several times as long as most values take to decode.
+ */
+const withEffects = { ...options, isEffectAllowed: true } as const
+
+const takesTime = Schema.transformOrFail(Schema.String, Schema.String, {
+  decode: () => Effect.never,
+  encode: () => Effect.never
+})
+
+/** `isEffectAllowed` is Effect's own: whether it is still there. If not, schemas are asked as everybody asks them. */
+const knowsEffects = !Either.isEither(ParseResult.decodeUnknownEither(takesTime, withEffects)(""))
+
+export const decoder = <A, I>(schema: Schema.Schema<A, I>): Parser<A> =>
+  knowsEffects ? ParseResult.decodeUnknownEither(schema, withEffects) : ParseResult.decodeUnknown(schema, options)
+
+export const encoder = <A, I>(schema: Schema.Schema<A, I>): Parser<I> =>
+  knowsEffects ? ParseResult.encodeUnknownEither(schema, withEffects) : ParseResult.encodeUnknown(schema, options)
+
+/** With the issues as the runner tells them. Most schemas decode at once; keeping their `Either` saves a wait. */
+export const withIssues = <A>(decoded: Decoded<A, ParseResult.ParseIssue>): Decoded<A, ReadonlyArray<Issue>> => {
+  if (!isEither(decoded)) return Effect.mapError(decoded, toIssues)
+  // A right one says nothing of issues.
+  return Either.isRight(decoded) ? (decoded as Either.Either<A>) : Either.left(toIssues(decoded.left))
+}

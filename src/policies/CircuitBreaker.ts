@@ -14,7 +14,7 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Record from "effect/Record"
 import * as Schedule from "effect/Schedule"
-import { isDone } from "../internal/breaker/answered.ts"
+import * as AtOnce from "../internal/atOnce.ts"
 import * as Failed from "../internal/failed.ts"
 import type { Job, Restore } from "../internal/job.ts"
 import type { Outcome, Permit } from "../services/CircuitBreaker.ts"
@@ -255,6 +255,6 @@ export const acquire = <A>(
     })
   }
   const admitted = breaker.admit(restore, shared.time)
-  if (!isDone(admitted)) return Effect.matchCauseEffect(admitted, { onFailure: refuse, onSuccess: enter })
+  if (!AtOnce.isExit(admitted)) return Effect.matchCauseEffect(admitted, { onFailure: refuse, onSuccess: enter })
   return Exit.isSuccess(admitted) ? enter(admitted.value) : refuse(admitted.cause)
 }

@@ -39,7 +39,7 @@ const dueAfter = (job: Job): number | undefined => {
  */
 const hasRoom = ({ guards, policy, progress }: Job): Effect.Effect<boolean> =>
   Effect.gen(function* () {
-    if (progress.running.size === 0) return false
+    if (progress.running.isEmpty) return false
     if (guards.breaker !== undefined && (yield* guards.breaker.state).mode !== "Closed") return false
     const { bulkhead } = guards
     if (bulkhead !== undefined && (yield* bulkhead.free) < (policy.bulkhead?.weight ?? 1)) return false

@@ -144,7 +144,7 @@ const acquired = (
           discard: true
         })
       ),
-      Effect.zipRight(execute(job, input, deadline, restore, execution))
+      Effect.flatMap(() => execute(job, input, deadline, restore, execution))
     )
   })
 }

@@ -162,6 +162,18 @@ const repeats = (job: Job, retry: ResolvedRetry, deadline: Deadline): Schedule.S
   )
 }
 
+const again =
+  (job: Job, retry: ResolvedRetry, deadline: Deadline, once: Effect.Effect<Answer, Failed>) =>
+  (failed: Failed): Effect.Effect<Answer, Failed> => {
+    let attempt: Effect.Effect<Answer, Failed> = Effect.fail(failed)
+    const next = Effect.suspend(() => {
+      const current = attempt
+      attempt = once
+      return current
+    })
+    return Effect.mapError(Effect.retry(next, repeats(job, retry, deadline)), (failed) => lastWord(job, failed))
+  }
+
 /**
  * Runs `first`, and `once` again and again as the job's policy allows.
  *
@@ -176,16 +188,10 @@ export const after = (
 ): Effect.Effect<Answer, Failed> => {
   const { retry } = job.policy
   if (retry === undefined || retry.times === 0) return first
-  // Most calls succeed at once: the schedule is made for those that do not.
-  return Effect.catchAll(first, (failed) => {
-    let attempt: Effect.Effect<Answer, Failed> = Effect.fail(failed)
-    const next = Effect.suspend(() => {
-      const current = attempt
-      attempt = once
-      return current
-    })
-    return Effect.mapError(Effect.retry(next, repeats(job, retry, deadline)), (failed) => lastWord(job, failed))
-  })
+  // Most calls succeed at once: the schedule is made for those that do not, and they alone take the step of `catchAll`.
+  return Effect.catchAllCause(first, (cause) =>
+    Effect.catchAll(Effect.failCause(cause), again(job, retry, deadline, once))
+  )
 }
 
 /**

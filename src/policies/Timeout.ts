@@ -4,7 +4,7 @@
  * When its time is up the caller goes on at that very moment: the handler is interrupted, and nobody waits until it
  * obeys. One that is still running after a grace period is reported as leaked. A first attempt runs in the fiber of its
  * call, which is left to the handler where that holds on to it, and its deadline is kept by the one sleeper of the
- * batch (`arm`); any other runs in a fiber of its own under `Effect.timeout` (`execute`).
+ * batch (`Armed`); any other runs in a fiber of its own under `Effect.timeout` (`execute`).
  *
  * @since 0.1.0
  */
@@ -40,7 +40,7 @@ export interface Limits {
   /** How long the handler has to stop once it was interrupted before it counts as leaked. */
   readonly graceMillis: number
   /** When the execution last gave a sign of life, on the monotonic clock. */
-  readonly lastSign: () => number
+  lastSign(): number
 }
 
 /** Waits until the execution has been silent for `idleMillis`. */
@@ -87,41 +87,58 @@ const abandon = <A, E>(
   Effect.zipRight(Fiber.interruptFork(fiber), Effect.asVoid(Effect.forkDaemon(watched(fiber, limits, onLeak))))
 
 /**
- * The same limits, kept by the batch's one sleeper: tells of the first that is passed, once. Gives what ends that.
+ * The same limits, kept by the batch's one sleeper until they are stopped: tells of the first that is passed, once.
  *
  * @internal
  */
-export const arm = (
-  deadlines: Deadlines.Deadlines,
-  limits: Limits,
-  startedAt: number,
-  onTimeout: (error: ToolError.Timeout) => void
-): (() => void) => {
-  let idle: Deadlines.Deadline | undefined
-  const whole = { at: startedAt + limits.millis, onDue: () => passed(limits.kind, limits.millis) }
-  const stop = () => {
-    deadlines.disarm(whole)
-    if (idle !== undefined) deadlines.disarm(idle)
+export class Armed implements Deadlines.Deadline {
+  readonly at: number
+  readonly #deadlines: Deadlines.Deadlines
+  readonly #limits: Limits
+  readonly #onTimeout: (error: ToolError.Timeout) => void
+  #idle: Deadlines.Deadline | undefined
+
+  constructor(
+    deadlines: Deadlines.Deadlines,
+    limits: Limits,
+    startedAt: number,
+    onTimeout: (error: ToolError.Timeout) => void
+  ) {
+    this.at = startedAt + limits.millis
+    this.#deadlines = deadlines
+    this.#limits = limits
+    this.#onTimeout = onTimeout
+    deadlines.arm(this)
+    if (Number.isFinite(limits.idleMillis)) this.#silentSince(startedAt)
   }
-  const passed = (kind: ToolError.Timeout["kind"], millis: number) => {
-    stop()
-    onTimeout(new ToolError.Timeout({ kind, after: Duration.millis(millis) }))
+
+  onDue(): void {
+    this.#passed(this.#limits.kind, this.#limits.millis)
   }
+
+  stop(): void {
+    this.#deadlines.disarm(this)
+    if (this.#idle !== undefined) this.#deadlines.disarm(this.#idle)
+  }
+
+  #passed(kind: ToolError.Timeout["kind"], millis: number): void {
+    this.stop()
+    this.#onTimeout(new ToolError.Timeout({ kind, after: Duration.millis(millis) }))
+  }
+
   /** Due again where there was a sign of life meanwhile. */
-  const silentSince = (since: number): void => {
-    idle = {
-      at: since + limits.idleMillis,
+  #silentSince(since: number): void {
+    const { idleMillis } = this.#limits
+    this.#idle = {
+      at: since + idleMillis,
       onDue: () => {
-        const sign = limits.lastSign()
-        if (sign > since) silentSince(sign)
-        else passed("idle", limits.idleMillis)
+        const sign = this.#limits.lastSign()
+        if (sign > since) this.#silentSince(sign)
+        else this.#passed("idle", idleMillis)
       }
     }
-    deadlines.arm(idle)
+    this.#deadlines.arm(this.#idle)
   }
-  deadlines.arm(whole)
-  if (Number.isFinite(limits.idleMillis)) silentSince(startedAt)
-  return stop
 }
 
 /**

@@ -27,7 +27,7 @@ import * as PubSub from "effect/PubSub"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { andThen } from "../internal/breaker/answered.ts"
+import * as AtOnce from "../internal/atOnce.ts"
 import * as Execute from "../internal/breaker/execute.ts"
 import * as Handle from "../internal/breaker/handle.ts"
 import { tellEvents } from "../internal/breaker/events.ts"
@@ -279,7 +279,7 @@ export const execute: {
       // What `R` names is there.
       const breakers = Context.get(fiber.currentContext as Context.Context<CircuitBreaker>, CircuitBreaker)
       const clock = Context.get(fiber.currentDefaultServices, Clock.Clock)
-      return andThen(breakers.get(key, policy), (breaker) =>
+      return AtOnce.flatMap(breakers.get(key, policy), (breaker) =>
         Execute.execute(effect, breaker, classify, clock, runtimeFlags)
       )
     })

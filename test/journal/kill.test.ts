@@ -8,7 +8,10 @@ import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as Journal from "../../src/services/Journal.ts"
-import { killAndLook, kills } from "./kill.ts"
+import { bundle } from "../bundle.ts"
+import { killAndLook, kills, script } from "./kill.ts"
+
+const program = bundle(script)
 
 describe("a process that is killed while it writes to files", () => {
   it.scopedLive(
@@ -30,7 +33,7 @@ describe("a process that is killed while it writes to files", () => {
             // It warns of each record that is torn.
             Logger.withMinimumLogLevel(LogLevel.Error)
           )
-        yield* killAndLook(folder, open)
+        yield* killAndLook(program, folder, open)
       }),
     30_000 + 20_000 * kills
   )

@@ -5,7 +5,6 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import { spawn } from "node:child_process"
-import { bundle } from "../bundle.ts"
 import type * as Journal from "../../src/services/Journal.ts"
 import { stops } from "./world.ts"
 
@@ -14,14 +13,15 @@ export const kills = Number(process.env.SALVO_KILLS ?? 10)
 
 const fibers = 6
 
-const script = bundle(new URL("child/append.ts", import.meta.url))
+/** What writes. */
+export const script = new URL("child/append.ts", import.meta.url)
 
 /** Runs a process that writes, until it has said so many lines and a moment more; tells what it said. */
-const writing = (place: string, log: string, lines: number, moment: Duration.DurationInput) =>
+const writing = (program: string, place: string, log: string, lines: number, moment: Duration.DurationInput) =>
   Effect.gen(function* () {
     const child = yield* Effect.acquireRelease(
       Effect.sync(() =>
-        spawn(process.execPath, [script, place, log, String(fibers)], {
+        spawn(process.execPath, [program, place, log, String(fibers)], {
           stdio: ["ignore", "pipe", "inherit"]
         })
       ),
@@ -57,8 +57,8 @@ const byFiber = (stops: ReadonlyArray<string>) => {
 /** So many processes go on with the same log, one after the other. */
 const perLog = 10
 
-/** Kills one process after the other. `open` does as the next process would. */
-export const killAndLook = <E>(place: string, open: (log: string) => Effect.Effect<Journal.Log, E>) =>
+/** Kills one process after the other, each of the bundled script. `open` does as the next process would. */
+export const killAndLook = <E>(program: string, place: string, open: (log: string) => Effect.Effect<Journal.Log, E>) =>
   Effect.gen(function* () {
     let acknowledged: Array<number> = []
     for (let kill = 0; kill < kills; kill++) {
@@ -66,7 +66,7 @@ export const killAndLook = <E>(place: string, open: (log: string) => Effect.Effe
       if (kill % perLog === 0) acknowledged = Array.from({ length: fibers }, () => 0)
       // Some while the log is being opened, most in the middle of writing.
       const lines = kill % 5 === 4 ? 1 : yield* Random.nextIntBetween(2, 400)
-      const said = yield* writing(place, name, lines, yield* Random.nextIntBetween(0, 12))
+      const said = yield* writing(program, place, name, lines, yield* Random.nextIntBetween(0, 12))
       for (const [fiber, numbers] of byFiber(said.slice(1)).entries()) {
         acknowledged[fiber] = Math.max(acknowledged[fiber] ?? 0, ...numbers.map((n) => n + 1))
       }

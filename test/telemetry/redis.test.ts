@@ -31,7 +31,7 @@ describeRedis("a circuit that processes share", () => {
       yield* second.through(Effect.void)
       yield* first.through(Effect.fail("down"))
       yield* second.through(Effect.void)
-      yield* eventually(second.changes, (changes) => changes.length > 0)
+      for (const { changes } of [first, second]) yield* eventually(changes, (changes) => changes.length > 0)
       assert.deepStrictEqual([yield* first.changes, yield* second.changes], [["Closed > Open"], ["Closed > Open"]])
       yield* Effect.sleep("1100 millis")
       yield* first.through(Effect.void)

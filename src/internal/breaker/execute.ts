@@ -9,7 +9,7 @@ import * as RuntimeFlagsPatch from "effect/RuntimeFlagsPatch"
 import type { Breaker, Outcome, Permit } from "../../services/CircuitBreaker.ts"
 import type { CircuitOpen } from "../../ToolError.ts"
 import type { Restore } from "../job.ts"
-import { andThen, isDone } from "./answered.ts"
+import * as AtOnce from "../atOnce.ts"
 
 export type Classify<in A, in E> = (exit: Exit.Exit<A, E>) => Outcome
 
@@ -42,7 +42,7 @@ const recorded = <A, E>(
     return unclassifiable(breaker, permit, mistake)
   }
   const recorded = breaker.record(permit, outcome, time)
-  return isDone(recorded) ? exit : Effect.zipRight(recorded, exit)
+  return AtOnce.isExit(recorded) ? exit : Effect.zipRight(recorded, exit)
 }
 
 /** To be run where interruption is masked. */
@@ -54,7 +54,7 @@ const admitted = <A, E, R>(
   restore: Restore
 ): Effect.Effect<A, E | CircuitOpen, R> => {
   const time = () => Number(clock.unsafeCurrentTimeNanos()) / 1e6
-  return andThen(breaker.admit(restore, time), (permit) =>
+  return AtOnce.flatMap(breaker.admit(restore, time), (permit) =>
     Effect.matchCauseEffect(restore(effect), {
       onFailure: (cause) => recorded(breaker, permit, classify, time, Exit.failCause(cause)),
       onSuccess: (value) => recorded(breaker, permit, classify, time, Exit.succeed(value))

@@ -10,7 +10,7 @@ import * as Policy from "../../policies/CircuitBreaker.ts"
 import { now } from "../../policies/Timeout.ts"
 import type { Breaker, Outcome, Status, Transition } from "../../services/CircuitBreaker.ts"
 import { CircuitOpen } from "../../ToolError.ts"
-import { andThen } from "./answered.ts"
+import * as AtOnce from "../atOnce.ts"
 import type * as Look from "./look.ts"
 import type { Restore } from "../job.ts"
 import type * as Machine from "./machine.ts"
@@ -166,7 +166,7 @@ const make = Effect.fnUntraced(function* (
   const breaker: Breaker = {
     name,
     check: Effect.suspend(() => (metricsOnly ? Effect.void : checked)),
-    admit: (restore, time) => andThen(stored.admit(restore, time), answer),
+    admit: (restore, time) => AtOnce.flatMap(stored.admit(restore, time), answer),
     record: (permit, outcome, time) => stored.record(permit, toOutcome(outcome), time),
     opened,
     state: Effect.map(stored.status, toStatus),

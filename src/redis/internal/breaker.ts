@@ -4,7 +4,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
-import { isDone } from "../../internal/breaker/answered.ts"
+import * as AtOnce from "../../internal/atOnce.ts"
 import type { Notify, Stored } from "../../internal/breaker/handle.ts"
 import type { Restore } from "../../internal/job.ts"
 import * as Look from "../../internal/breaker/look.ts"
@@ -44,7 +44,7 @@ export const make = (store: Store, line: Line, breaker: string, first: Settings,
   /** An answer, after what has to be told of first. */
   const answered = <A>(answer: A): Effect.Effect<A> => {
     const telling = told()
-    return isDone(telling) ? Effect.succeed(answer) : Effect.as(telling, answer)
+    return AtOnce.isExit(telling) ? Effect.succeed(answer) : Effect.as(telling, answer)
   }
 
   /** What is done to the own machine and has to be told of. */
@@ -174,7 +174,7 @@ export const make = (store: Store, line: Line, breaker: string, first: Settings,
     if (ticket.local !== undefined) mirror.record(time, ticket.local, outcome)
     const shared = share(time, ticket, outcome)
     const telling = told()
-    return isDone(telling) ? shared : Effect.zipRight(telling, shared)
+    return AtOnce.isExit(telling) ? shared : Effect.zipRight(telling, shared)
   }
 
   const record: Stored["record"] = (permit, outcome, time) => {

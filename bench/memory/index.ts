@@ -64,7 +64,7 @@ const growth = (samples: ReadonlyArray<Sample>): number => {
 const flatShare = 0.02
 
 /** In milliseconds. */
-const longest: Readonly<Record<Peer, number>> = { Salvo: 45_000, raw: 10_000, cockatiel: 10_000, "@effect/ai": 10_000 }
+const longest: Readonly<Record<Peer, number>> = { Salvo: 120_000, raw: 10_000, cockatiel: 10_000, "@effect/ai": 10_000 }
 
 const megabytes = (bytes: number | undefined) => (bytes === undefined ? undefined : bytes / 1e6)
 

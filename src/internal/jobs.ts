@@ -182,10 +182,21 @@ export const make = <Tools extends Tool.Tool>(
     else same.push(looked)
   }
 
-  /** The id alone does not tell: models and gateways number the calls of a turn that is asked again as they did before. */
+  /** The arguments that hold references. */
+  const referring = new Set<object>()
+
+  /**
+   * The id alone does not tell: models and gateways number the calls of a turn that is asked again as they did before. What
+   * arguments with references come to is not known yet: a read leaves them their record, and nothing is paid twice for it.
+   */
   const isHere: IsHere = ({ callId, input, tool: name }) =>
-    asked.get(callId)?.some(({ tool, written }) => tool.definition.name === name && canonical(written) === input) ??
-    false
+    asked
+      .get(callId)
+      ?.some(
+        ({ tool: { definition }, written }) =>
+          definition.name === name &&
+          (canonical(written) === input || (definition.effects === "read" && referring.has(written)))
+      ) ?? false
 
   const implementation = (tool: Tool.Tool): Pick<Known, "fork" | "handler"> => {
     const found = tool.handler(runtime.context)
@@ -253,6 +264,10 @@ export const make = <Tools extends Tool.Tool>(
       const looked = { tool, handler, fork, protection, written: written.right }
       if (entries !== undefined) ask(call, looked)
       return Either.right(looked)
+    },
+    /** Has to be told of arguments that hold references. */
+    refers: ({ written }: Looked): void => {
+      if (entries !== undefined) referring.add(written)
     },
     /** Decodes the arguments, with all references in them resolved. */
     prepare: ({ handler, protection, tool, written }: Looked): Either.Either<Ready, Failed.Failed> =>

@@ -319,6 +319,7 @@ export const open = <Tools extends Tool.Tool>(
       const written = jobs.lookUp(call)
       const parsed = syntax === undefined ? undefined : Targets.parse(syntax, written)
       const found = parsed !== undefined && Either.isRight(parsed) ? parsed.right : undefined
+      if (found !== undefined && found.references.length > 0 && Either.isRight(written)) jobs.refers(written.right)
       // What is wrong with its references is the call's own fault, like anything else in what the model wrote.
       const looked = parsed !== undefined && Either.isLeft(parsed) ? Either.left(parsed.left) : written
       const targets = Targets.of(call, found)

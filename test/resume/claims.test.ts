@@ -201,6 +201,26 @@ describe("two calls that are the same", () => {
     })
   )
 
+  it.scoped(
+    "and are reads are each answered from their own record, also where their inputs refer to another call",
+    () =>
+      Effect.gen(function* () {
+        const refer = (id: string, ...needs: ReadonlyArray<string>) =>
+          call(id, "look", { n: { $ref: "#1/got" } }, needs)
+        // The last is the same as the two before it, but waits for one of them, and so is executed itself.
+        const calls = [call("c1", "look", { n: 1 }), refer("c2"), refer("c3"), refer("c4", "c2")]
+        const world = yield* World.make
+        assert.deepStrictEqual(told(yield* world.process().run(calls)), [
+          "executed",
+          "executed",
+          "coalesced",
+          "executed"
+        ])
+        assert.deepStrictEqual(told(yield* world.process().run(calls)), ["journal", "journal", "coalesced", "journal"])
+        assert.deepStrictEqual(world.executed(2), [])
+      })
+  )
+
   it.scoped("and are reads share one answer, with other ids too", () =>
     Effect.gen(function* () {
       const reads = (id: string) => [1, 2, 3].map((i) => call(`${id}${i}`, "look", { n: 1 }))

@@ -25,7 +25,7 @@ const run = (calls: ReadonlyArray<ToolCall.ToolCall>, cuts: ReadonlyArray<number
     const finished = processes.map(({ points }) =>
       points.flatMap((name) => /^after Landed (.*)$/.exec(name)?.slice(1) ?? [])
     )
-    assertHolds({ calls, entries: world.ledger, finished, batch }, story)
+    assertHolds({ calls, entries: world.ledger, finished, batch, isFaulty: given.plan !== undefined }, story)
     return { world, processes, batch, story }
   })
 

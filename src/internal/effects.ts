@@ -6,11 +6,14 @@ const effects: ReadonlyArray<Tool.Effects> = ["read", "idempotent", "write"]
 
 const took: ReadonlyArray<TookEffect> = ["no", "maybe", "yes"]
 
+/** The tool that may answer in this one's place. */
+export const insteadOf = ({ policy: { fallback } }: Tool.Definition): Tool.Definition | undefined =>
+  typeof fallback === "object" && "tool" in fallback ? fallback.tool.definition : undefined
+
 /** What a call may do, the tool that may answer in its place included. */
 export const ofCall = (definition: Tool.Definition): Tool.Effects => {
-  const { fallback } = definition.policy
-  if (typeof fallback !== "object" || !("tool" in fallback)) return definition.effects
-  const instead = ofCall(fallback.tool.definition)
+  const other = insteadOf(definition)
+  const instead = other === undefined ? "read" : ofCall(other)
   return effects.indexOf(instead) > effects.indexOf(definition.effects) ? instead : definition.effects
 }
 

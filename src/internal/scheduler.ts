@@ -25,6 +25,7 @@ import * as Deadlines from "./deadlines.ts"
 import type { Fork, Job, Shared } from "./job.ts"
 import * as Jobs from "./jobs.ts"
 import * as Entry from "./journal/entry.ts"
+import * as Monotonic from "./monotonic.ts"
 import type { Node } from "./node.ts"
 import { resourceOf } from "./prepare.ts"
 import { readyWith } from "./references.ts"
@@ -130,7 +131,7 @@ export const open = <Tools extends Tool.Tool>(
   Effect.gen(function* () {
     const runtime = yield* Effect.runtime<never>()
     const clock = yield* Effect.clock
-    const time = () => Number(clock.unsafeCurrentTimeNanos()) / 1e6
+    const time = Monotonic.reader(clock)
     const { toolbox } = batch
     const syntax = toolbox.references ? yield* Reference.Syntax : undefined
     const startedAt = time()

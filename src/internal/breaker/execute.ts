@@ -9,6 +9,7 @@ import * as RuntimeFlagsPatch from "effect/RuntimeFlagsPatch"
 import type { Breaker, Outcome, Permit } from "../../services/CircuitBreaker.ts"
 import type { CircuitOpen } from "../../ToolError.ts"
 import type { Restore } from "../job.ts"
+import * as Monotonic from "../monotonic.ts"
 import * as AtOnce from "../atOnce.ts"
 
 export type Classify<in A, in E> = (exit: Exit.Exit<A, E>) => Outcome
@@ -53,7 +54,7 @@ const admitted = <A, E, R>(
   clock: Clock.Clock,
   restore: Restore
 ): Effect.Effect<A, E | CircuitOpen, R> => {
-  const time = () => Number(clock.unsafeCurrentTimeNanos()) / 1e6
+  const time = Monotonic.reader(clock)
   return AtOnce.flatMap(breaker.admit(restore, time), (permit) =>
     Effect.matchCauseEffect(restore(effect), {
       onFailure: (cause) => recorded(breaker, permit, classify, time, Exit.failCause(cause)),

@@ -10,6 +10,7 @@ import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import { JournalError } from "../../services/JournalStore.ts"
 import * as Deadlines from "../deadlines.ts"
+import * as Monotonic from "../monotonic.ts"
 
 const failures = Metric.counter("salvo_journal_failures_total", {
   description: "Reads and writes of the journal that failed",
@@ -35,7 +36,7 @@ export interface Patience {
 export const make = (log: string, timeout: Duration.Duration): Effect.Effect<Patience> =>
   Effect.zipWith(Effect.runtime<never>(), Effect.clock, (runtime, clock) => {
     const fork = Runtime.runFork(Runtime.enableRuntimeFlag(runtime, RuntimeFlags.Interruption))
-    const time = () => Number(clock.unsafeCurrentTimeNanos()) / 1e6
+    const time = Monotonic.reader(clock)
     const deadlines = Deadlines.make(time, fork)
     const millis = Duration.toMillis(timeout)
 

@@ -108,10 +108,8 @@ const settled = (job: Job, input: unknown, { state }: Known, run: Settled): Sett
 
 /** The tool that is asked in the place of this one, if it may change something. */
 const changingInstead = ({ definition }: Job): Tool.Definition | undefined => {
-  const { fallback } = definition.policy
-  if (typeof fallback !== "object" || !("tool" in fallback)) return undefined
-  const instead = fallback.tool.definition
-  return Effects.ofCall(instead) === "read" ? undefined : instead
+  const instead = Effects.insteadOf(definition)
+  return instead === undefined || Effects.ofCall(instead) === "read" ? undefined : instead
 }
 
 /**

@@ -10,6 +10,7 @@ import type { ToolCall } from "../ToolCall.ts"
 import * as ToolError from "../ToolError.ts"
 import type { Toolbox } from "../Toolbox.ts"
 import * as CallRun from "./callRun.ts"
+import * as AtOnce from "./atOnce.ts"
 import { canonical } from "./canonical.ts"
 import * as Failed from "./failed.ts"
 import type { Guards } from "./guards.ts"
@@ -207,6 +208,12 @@ export const make = <Tools extends Tool.Tool>(
     return { handler: Option.some(handler), fork }
   }
 
+  const learn = (tool: Tool.Tool): Effect.Effect<void> =>
+    AtOnce.flatMap(runner.protectionOf(tool.definition, under), (protection) => {
+      tools.set(tool.definition.name, { tool, protection, ...implementation(tool) })
+      return Effect.void
+    })
+
   const insteadOf: InsteadOf = (job, tool, input) =>
     Effect.gen(function* () {
       const { definition } = tool
@@ -238,21 +245,17 @@ export const make = <Tools extends Tool.Tool>(
 
   return {
     maxOutputBytes: under.maxOutputBytes,
-    /** Has to be asked once before a call to a tool is looked at. */
+    /** Has to be asked once before a call to a tool is looked at. To be run at once. */
     learn: (calls: Iterable<ToolCall>): Effect.Effect<void> => {
-      const unknown = new Set<Tool.Tool>()
+      let learned: Effect.Effect<void> = Effect.void
+      const asked = new Set<string>()
       for (const { name } of calls) {
-        const tool = tools.has(name) ? undefined : toolbox.byName.get(name)
-        if (tool !== undefined) unknown.add(tool)
+        const tool = tools.has(name) || asked.has(name) ? undefined : toolbox.byName.get(name)
+        if (tool === undefined) continue
+        asked.add(name)
+        learned = AtOnce.zipRight(learned, learn(tool))
       }
-      return Effect.forEach(
-        unknown,
-        (tool) =>
-          Effect.map(runner.protectionOf(tool.definition, under), (protection) =>
-            tools.set(tool.definition.name, { tool, protection, ...implementation(tool) })
-          ),
-        { discard: true }
-      )
+      return learned
     },
     lookUp: (call: ToolCall): Either.Either<Looked, Failed.Failed> => {
       // A member of one of Anthropic's own toolsets is not one of ours, whatever its name.

@@ -18,37 +18,39 @@ export const make = <Tools extends Tool.Tool, R>(
       const sealed = yield* Deferred.make<void>()
       let isSealed = false
       let isDone = false
-      // The results of a batch are those of its own tools.
-      const batch = yield* open((result) => landed.unsafeOffer(result as ToolResult<Tools>))
-      // Whoever sees first that all have landed says so: a batch that was awaited is done when its scope is closed.
-      const joined = Deferred.await(sealed).pipe(
-        Effect.zipRight(batch.join),
-        Effect.zipRight(
-          Effect.sync(() => {
-            isDone = true
-            landed.unsafeDone(Exit.void)
-          })
-        )
-      )
+      /** Whoever sees it first says so: a batch whose calls have landed is done when its scope is closed. */
+      const done = () => {
+        if (!isSealed || isDone || batch.left() > 0) return
+        isDone = true
+        landed.unsafeDone(Exit.void)
+      }
+      const batch = yield* open((result) => {
+        // The results of a batch are those of its own tools.
+        landed.unsafeOffer(result as ToolResult<Tools>)
+        done()
+      })
       yield* Effect.addFinalizer(() =>
         Effect.all([isDone ? Effect.void : batch.stop, landed.shutdown, batch.close], { discard: true })
       )
       yield* restore(batch.recall)
-      yield* Effect.forkScoped(Effect.interruptible(joined))
+      const seal = Effect.zipRight(
+        batch.seal,
+        Effect.sync(() => {
+          isSealed = true
+          Deferred.unsafeDone(sealed, Exit.void)
+          done()
+        })
+      )
       return {
         submit: (call, { hold = false } = {}) =>
-          isSealed
-            ? Effect.dieMessage(`The batch is sealed: it takes no call ${call.id} any more`)
-            : Effect.zipRight(batch.add([call], hold), batch.go),
-        seal: Effect.suspend(() => {
-          if (isSealed) return Effect.void
-          isSealed = true
-          return Effect.uninterruptible(
-            Effect.all([batch.seal, Deferred.succeed(sealed, undefined), batch.go], { discard: true })
-          )
-        }),
+          Effect.suspend(() =>
+            isSealed
+              ? Effect.dieMessage(`The batch is sealed: it takes no call ${call.id} any more`)
+              : Effect.zipRight(batch.add([call], hold), batch.go)
+          ),
+        seal: Effect.suspend(() => (isSealed ? Effect.void : Effect.uninterruptible(Effect.zipRight(seal, batch.go)))),
         results: Mailbox.toStream(landed),
-        await: Effect.zipRight(joined, batch.finish)
+        await: Deferred.await(sealed).pipe(Effect.zipRight(batch.join), Effect.zipRight(batch.finish))
       }
     })
   )

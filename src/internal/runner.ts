@@ -56,18 +56,17 @@ export const make = (defaults: Resolved): ((services: Services) => Runner) => {
 
   return (services) => ({
     under,
-    protectionOf: (definition, under) =>
-      Effect.suspend(() => {
-        const known = knownTo(services, under)
-        const protection = known.get(definition)
-        if (protection !== undefined) return Effect.succeed(protection)
-        const policy = resolve(definition.policy, under)
-        return Effect.map(guards.make(definition, policy, services), (guards) => {
-          const made = { policy, guards }
-          known.set(definition, made)
-          return made
-        })
-      }),
+    protectionOf: (definition, under) => {
+      const known = knownTo(services, under)
+      const protection = known.get(definition)
+      if (protection !== undefined) return Effect.succeed(protection)
+      const policy = resolve(definition.policy, under)
+      return Effect.map(guards.make(definition, policy, services), (guards) => {
+        const made = { policy, guards }
+        known.set(definition, made)
+        return made
+      })
+    },
     resources,
     outputStore: services.outputStore
   })

@@ -1,5 +1,6 @@
 /** Spans of agents, requests and calls, made only where a tracer listens; and the metrics a batch counts in. */
 import * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as DefaultServices from "effect/DefaultServices"
 import * as Effect from "effect/Effect"
@@ -7,9 +8,11 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
+import * as FiberRefs from "effect/FiberRefs"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Record from "effect/Record"
+import type * as Runtime from "effect/Runtime"
 import * as Tracer from "effect/Tracer"
 import type { Model, Turn } from "../services/Model.ts"
 import { type Contents, SpanContents } from "../services/Telemetry.ts"
@@ -23,11 +26,11 @@ import { clip, isSecretName, withoutSecrets } from "./text.ts"
 
 export type { ToolMetrics } from "./metrics.ts"
 
-const isHeard = Effect.zipWith(
-  Effect.tracer,
-  FiberRef.get(FiberRef.currentTracerEnabled),
-  (tracer, enabled) => enabled && tracer !== Context.get(DefaultServices.liveServices, Tracer.Tracer)
-)
+const tracerOf = (services: Context.Context<DefaultServices.DefaultServices>) => Context.get(services, Tracer.Tracer)
+
+const isHeard = (refs: FiberRefs.FiberRefs): boolean =>
+  FiberRefs.getOrDefault(refs, FiberRef.currentTracerEnabled) &&
+  tracerOf(FiberRefs.getOrDefault(refs, DefaultServices.currentServices)) !== tracerOf(DefaultServices.liveServices)
 
 export interface Telemetry {
   readonly isTraced: boolean
@@ -41,15 +44,12 @@ export interface Telemetry {
 }
 
 /** As things stand where a batch is opened. */
-export const make: Effect.Effect<Telemetry> = Effect.gen(function* () {
-  const clock = yield* Effect.clock
-  return {
-    isTraced: yield* isHeard,
-    contents: yield* SpanContents,
-    metrics: Metrics.under(yield* FiberRef.get(FiberRef.currentMetricLabels)),
-    spans: new Map(),
-    nanos: () => clock.unsafeCurrentTimeNanos()
-  }
+export const make = ({ context, fiberRefs }: Runtime.Runtime<never>, clock: Clock.Clock): Telemetry => ({
+  isTraced: isHeard(fiberRefs),
+  contents: Context.get(context, SpanContents),
+  metrics: Metrics.under(FiberRefs.getOrDefault(fiberRefs, FiberRef.currentMetricLabels)),
+  spans: new Map(),
+  nanos: () => clock.unsafeCurrentTimeNanos()
 })
 
 type Attributes = Readonly<Record<string, unknown>>
@@ -83,8 +83,8 @@ const outcomeOf = <A, E>({ errorType, onSuccess }: Operation<A, E>, exit: Exit.E
 
 /** A span around an effect, where a tracer listens. */
 export const span = <A, E, R>(effect: Effect.Effect<A, E, R>, operation: Operation<A, E>): Effect.Effect<A, E, R> =>
-  Effect.flatMap(isHeard, (heard) => {
-    if (!heard) return effect
+  Effect.flatMap(Effect.getFiberRefs, (refs) => {
+    if (!isHeard(refs)) return effect
     const { attributes, kind, name } = operation
     return Effect.useSpan(name, { kind, attributes: defined(attributes), captureStackTrace: false }, (span) =>
       // What needs no span loses nothing by being given one.

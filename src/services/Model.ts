@@ -3,10 +3,12 @@
  *
  * @since 0.1.0
  */
+import * as Chunk from "effect/Chunk"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { ToolCall } from "../ToolCall.ts"
 import type { ToolDescription } from "../Toolbox.ts"
@@ -117,6 +119,25 @@ const cut = () =>
     retryAfter: undefined
   })
 
+/** `Stream.runLast` of what was tapped takes a fiber and three times the steps. */
+const lastOf = (
+  events: Stream.Stream<TurnEvent, ModelError>,
+  onEvent: (event: TurnEvent) => Effect.Effect<void>
+): Effect.Effect<TurnEvent | undefined, ModelError> =>
+  Effect.scopedWith((scope) =>
+    Effect.flatMap(Scope.extend(Stream.toPull(events), scope), (pull) => {
+      let last: TurnEvent | undefined
+      const rest: Effect.Effect<TurnEvent | undefined, ModelError> = Effect.matchEffect(pull, {
+        onFailure: Option.match({ onNone: () => Effect.sync(() => last), onSome: (error) => Effect.fail(error) }),
+        onSuccess: (chunk) => {
+          last = Option.getOrElse(Chunk.last(chunk), () => last)
+          return Effect.zipRight(Effect.forEach(chunk, onEvent, { discard: true }), rest)
+        }
+      })
+      return rest
+    })
+  )
+
 /**
  * Runs one turn to its end. `onEvent` sees everything on the way.
  *
@@ -127,8 +148,6 @@ export const turn = (
   request: TurnRequest,
   onEvent: (event: TurnEvent) => Effect.Effect<void> = () => Effect.void
 ): Effect.Effect<Turn, ModelError, Model> =>
-  Effect.flatMap(Model, (model) => model.streamTurn(request).pipe(Stream.tap(onEvent), Stream.runLast)).pipe(
-    Effect.flatMap((last) =>
-      Option.isSome(last) && last.value._tag === "TurnCompleted" ? Effect.succeed(last.value.turn) : Effect.fail(cut())
-    )
+  Effect.flatMap(Model, (model) => lastOf(model.streamTurn(request), onEvent)).pipe(
+    Effect.flatMap((last) => (last?._tag === "TurnCompleted" ? Effect.succeed(last.turn) : Effect.fail(cut())))
   )

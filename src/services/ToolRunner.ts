@@ -158,10 +158,7 @@ export const make = (options: Options = {}): Effect.Effect<Context.Tag.Service<T
     const madeIn = yield* Effect.context<never>()
     const own = yield* Layer.build(Layer.merge(CircuitBreaker.layerMemory, RateLimiter.layerMemory))
     const makeRunner = Runner.make(Policy.resolve(options.policy ?? {}, Policy.defaults))
-    const journal = Effect.map(Effect.context<never>(), (usedIn) =>
-      Option.getOrUndefined(provided(Journal.Journal, usedIn, madeIn))
-    )
-    const runner = Effect.map(Effect.context<never>(), (usedIn) =>
+    const runnerIn = (usedIn: Context.Context<never>) =>
       makeRunner({
         breakers: Option.getOrElse(provided(CircuitBreaker.CircuitBreaker, usedIn, madeIn), () =>
           Context.get(own, CircuitBreaker.CircuitBreaker)
@@ -171,49 +168,52 @@ export const make = (options: Options = {}): Effect.Effect<Context.Tag.Service<T
         ),
         outputStore: Option.getOrUndefined(provided(OutputStore.OutputStore, usedIn, madeIn))
       })
-    )
+    const journalIn = (usedIn: Context.Context<never>) =>
+      Option.getOrUndefined(provided(Journal.Journal, usedIn, madeIn))
     const openWith = <Tools extends Tool.Tool>(
       toolbox: Toolbox<Tools>,
       given: RunOptions<Tools>,
       own: Pick<Scheduler.Batch<Tools>, "mayRepeat" | "onLand">
     ) =>
-      Effect.gen(function* () {
-        return yield* Scheduler.open({
-          id: given.id ?? (yield* batchId),
-          toolbox,
-          runner: yield* runner,
-          concurrency: positive(given.concurrency ?? options.concurrency),
-          maxExecutions: given.maxExecutions ?? Number.POSITIVE_INFINITY,
-          timeoutMillis: Duration.toMillis(given.timeout ?? options.timeout ?? Duration.infinity),
-          onInterrupt: given.onInterrupt,
-          recall: given.recall,
-          journal: given.id === undefined ? undefined : yield* journal,
-          ...own
+      Effect.flatMap(given.id === undefined ? batchId : Effect.succeed(given.id), (id) =>
+        Effect.map(Effect.runtime<Tool.Requirements<Tools>>(), (runtime) => {
+          const usedIn: Context.Context<never> = runtime.context
+          const batch: Scheduler.Batch<Tools> = {
+            id,
+            toolbox,
+            runner: runnerIn(usedIn),
+            concurrency: positive(given.concurrency ?? options.concurrency),
+            maxExecutions: given.maxExecutions ?? Number.POSITIVE_INFINITY,
+            timeoutMillis: Duration.toMillis(given.timeout ?? options.timeout ?? Duration.infinity),
+            onInterrupt: given.onInterrupt,
+            recall: given.recall,
+            journal: given.id === undefined ? undefined : journalIn(usedIn),
+            ...own
+          }
+          return Scheduler.open(batch, runtime)
         })
-      })
+      )
 
     return {
       run: (toolbox, calls, given = {}) =>
-        Effect.uninterruptibleMask((restore) =>
-          Effect.gen(function* () {
-            const mayRepeat = repeated(calls)
-            const batch = yield* openWith(toolbox, given, {
-              mayRepeat: (name) => mayRepeat.has(name),
-              onLand: constVoid
-            })
-            yield* batch.add(calls, false)
-            yield* batch.seal
-            return yield* restore(batch.recall).pipe(
+        Effect.uninterruptibleMask((restore) => {
+          const mayRepeat = repeated(calls)
+          const opened = openWith(toolbox, given, { mayRepeat: (name) => mayRepeat.has(name), onLand: constVoid })
+          return Effect.flatMap(opened, (batch) =>
+            batch.add(calls, false).pipe(
+              Effect.zipRight(batch.seal),
+              Effect.zipRight(restore(batch.recall)),
               Effect.zipRight(batch.go),
               Effect.zipRight(restore(batch.join)),
               Effect.onInterrupt(() => batch.stop),
               Effect.zipRight(batch.finish),
               Effect.ensuring(batch.close)
             )
-          })
-        ),
+          )
+        }),
       open: (toolbox, given = {}) => Open.make((onLand) => openWith(toolbox, given, { mayRepeat: constTrue, onLand })),
-      unavailable: (toolbox) => Effect.flatMap(runner, (runner) => Runner.unavailable(runner, toolbox))
+      unavailable: (toolbox) =>
+        Effect.flatMap(Effect.context<never>(), (usedIn) => Runner.unavailable(runnerIn(usedIn), toolbox))
     }
   })
 

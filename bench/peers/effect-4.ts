@@ -1,7 +1,7 @@
 /** `effect/ai` of Effect 4: a chat with a toolkit over a stub of its `LanguageModel`. */
 import { Effect, Layer, ManagedRuntime, Schema, Stream } from "effect-4"
 import { AiError, Chat, LanguageModel, Prompt, type Response, Tool, Toolkit } from "effect-4/ai"
-import { type Answer, type Call, type Model, outputText, type Tool as BenchTool } from "../work/peer.ts"
+import { type Answer, type Call, type Model, outputText, type Tool as BenchTool, watches } from "../work/peer.ts"
 import { servePeer } from "../work/serve.ts"
 
 const Input = Schema.Struct({
@@ -69,15 +69,13 @@ servePeer({
     const toolkit = Toolkit.make(...tools.map(toTool))
     const handlers = toolkit.toLayer(
       Object.fromEntries(
-        tools.map(({ name, run }) => [
-          name,
-          (input: typeof Input.Type) =>
-            Effect.tryPromise({
-              // Some tools answer with what is no output, on purpose.
-              try: (signal) => run(input, signal) as Promise<typeof Output.Type>,
-              catch: failed
-            })
-        ])
+        tools.map((tool) => {
+          // Some tools answer with what is no output, on purpose.
+          const run = tool.run as (input: typeof Input.Type, signal?: AbortSignal) => Promise<typeof Output.Type>
+          const handler = (input: typeof Input.Type) =>
+            Effect.tryPromise({ try: watches(tool) ? (signal) => run(input, signal) : () => run(input), catch: failed })
+          return [tool.name, handler]
+        })
       )
     )
     let current: Model = () => []

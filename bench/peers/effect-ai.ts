@@ -11,7 +11,7 @@ import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Stream from "effect/Stream"
 import { type Answer, type Call, type Model, outputText, type Tool as BenchTool } from "../work/peer.ts"
-import { failed, ForecastFailed, Input, Output } from "../work/schema.ts"
+import { ForecastFailed, handlerOf, Input, Output } from "../work/schema.ts"
 import { servePeer } from "../work/serve.ts"
 
 const read = ({ prompt }: LanguageModel.ProviderOptions): ReadonlyArray<Answer> => {
@@ -54,19 +54,7 @@ servePeer({
   hasDeadline: false,
   agent: async (tools) => {
     const toolkit = Toolkit.make(...tools.map(toTool))
-    const handlers = toolkit.toLayer(
-      Object.fromEntries(
-        tools.map(({ name, run }) => [
-          name,
-          (input: typeof Input.Type) =>
-            Effect.tryPromise({
-              // Some tools answer with what is no output, on purpose.
-              try: (signal) => run(input, signal) as Promise<typeof Output.Type>,
-              catch: failed
-            })
-        ])
-      )
-    )
+    const handlers = toolkit.toLayer(Object.fromEntries(tools.map((tool) => [tool.name, handlerOf(tool)])))
     let current: Model = () => []
     const languageModel = Layer.effect(
       LanguageModel.LanguageModel,

@@ -4,7 +4,7 @@ import * as Either from "effect/Either"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import { type Call, loop, outputText, type ResultBlock } from "../work/peer.ts"
-import { failed, Input } from "../work/schema.ts"
+import { failed, handlerOf, Input } from "../work/schema.ts"
 import { servePeer } from "../work/serve.ts"
 
 const decode = Schema.decodeUnknown(Schema.parseJson(Input))
@@ -26,10 +26,7 @@ servePeer({
         const tool = byName.get(call.name)
         if (tool === undefined) return yield* Effect.fail(failed(`there is no tool ${call.name}`))
         const input = yield* decode(call.input)
-        const output = yield* Effect.tryPromise({ try: (signal) => tool.run(input, signal), catch: failed }).pipe(
-          Effect.timeout(toolMillis),
-          Effect.retry(again)
-        )
+        const output = yield* handlerOf(tool)(input).pipe(Effect.timeout(toolMillis), Effect.retry(again))
         return outputText(output)
       })
     return loop(async (calls, signal) => {

@@ -1,18 +1,19 @@
 /** The same, with a deadline raced against each tool. */
+import { type Input, type Tool, watches } from "../work/peer.ts"
 import { servePeer } from "../work/serve.ts"
 import { settledLoop } from "./settled.ts"
 
-const withDeadline = async <A>(millis: number, run: (signal: AbortSignal) => Promise<A>): Promise<A> => {
-  const abort = new AbortController()
+const withDeadline = async (millis: number, tool: Tool, input: Input): Promise<unknown> => {
+  const abort = watches(tool) ? new AbortController() : undefined
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
       reject(new Error(`timed out after ${millis} ms`))
-      abort.abort()
+      abort?.abort()
     }, millis)
   })
   try {
-    return await Promise.race([run(abort.signal), late])
+    return await Promise.race([tool.run(input, abort?.signal), late])
   } finally {
     clearTimeout(timer)
   }
@@ -21,6 +22,5 @@ const withDeadline = async <A>(millis: number, run: (signal: AbortSignal) => Pro
 servePeer({
   kind: "library",
   hasDeadline: true,
-  agent: async (tools, { toolMillis }) =>
-    settledLoop(tools, (tool, input) => withDeadline(toolMillis, (signal) => tool.run(input, signal)))
+  agent: async (tools, { toolMillis }) => settledLoop(tools, (tool, input) => withDeadline(toolMillis, tool, input))
 })

@@ -1,4 +1,5 @@
 /** Salvo as an agent: `Agent.run` with a stub of its `Model`. */
+import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { Agent, Model } from "salvo"
@@ -51,7 +52,8 @@ const eventsOf = (calls: ReadonlyArray<Call>): ReadonlyArray<Model.TurnEvent> =>
 }
 
 const stub = (model: BenchModel) => ({
-  streamTurn: (request: Model.TurnRequest) => Stream.suspend(() => Stream.fromIterable(eventsOf(model(read(request)))))
+  streamTurn: (request: Model.TurnRequest) =>
+    Stream.suspend(() => Stream.fromChunk(Chunk.unsafeFromArray(eventsOf(model(read(request))))))
 })
 
 servePeer({

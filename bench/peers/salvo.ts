@@ -1,10 +1,9 @@
 /** Salvo: the tools, and the defaults with a back-off as short as that of the others. */
-import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import { Tool, Toolbox, ToolRunner } from "salvo"
 import type { Options, Tool as BenchTool } from "../work/peer.ts"
-import { failed, ForecastFailed, Input, Output } from "../work/schema.ts"
+import { ForecastFailed, handlerOf, Input, Output } from "../work/schema.ts"
 
 const service = (tool: BenchTool) => {
   class Service extends Tool.Service<Service>()(tool.name, {
@@ -14,10 +13,7 @@ const service = (tool: BenchTool) => {
     failure: ForecastFailed,
     effects: "read"
   }) {}
-  // Some tools answer with what is no output, on purpose.
-  const run = tool.run as (input: typeof Input.Type, signal: AbortSignal) => Promise<typeof Output.Type>
-  const layer = Service.layer((input) => Effect.tryPromise({ try: (signal) => run(input, signal), catch: failed }))
-  return { Service, layer }
+  return { Service, layer: Service.layer(handlerOf(tool)) }
 }
 
 export const setUp = (tools: ReadonlyArray<BenchTool>, { toolMillis }: Options) => {

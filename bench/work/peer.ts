@@ -21,6 +21,9 @@ export interface Tool {
   readonly run: (input: Input, signal: AbortSignal | undefined) => Promise<unknown>
 }
 
+/** Whether a tool looks at its signal. One that does not need not be given any. */
+export const watches = ({ run }: Tool): boolean => run.length > 1
+
 /** A call as the model writes it. */
 export interface Call {
   readonly id: string

@@ -5,8 +5,8 @@ import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import { Journal, Report, Tool, Toolbox, ToolRunner } from "salvo"
 import { Redis, RedisJournal } from "salvo/redis"
-import type { Output as ToolOutput, ResultBlock } from "../../work/peer.ts"
-import { failed, ForecastFailed, Input, Output } from "../../work/schema.ts"
+import type { ResultBlock } from "../../work/peer.ts"
+import { ForecastFailed, handlerOf, Input, Output } from "../../work/schema.ts"
 import { type Place, serveBatches } from "../batches.ts"
 
 class Forecast extends Tool.Service<Forecast>()("forecast", {
@@ -32,14 +32,9 @@ const journal = (place: Place): Layer.Layer<never, unknown> => {
   }
 }
 
-serveBatches(async (place, { run }) => {
+serveBatches(async (place, tool) => {
   const runtime = ManagedRuntime.make(
-    Layer.mergeAll(
-      Forecast.layer((input) =>
-        Effect.tryPromise({ try: (signal) => run(input, signal) as Promise<ToolOutput>, catch: failed })
-      ),
-      Layer.provideMerge(ToolRunner.layer, journal(place))
-    )
+    Layer.mergeAll(Forecast.layer(handlerOf(tool)), Layer.provideMerge(ToolRunner.layer, journal(place)))
   )
   await runtime.runtime()
   return (id, calls) =>

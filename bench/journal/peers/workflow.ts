@@ -7,8 +7,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Schema from "effect/Schema"
-import { type Output as ToolOutput, outputText, type ResultBlock } from "../../work/peer.ts"
-import { failed, ForecastFailed, Input, Output } from "../../work/schema.ts"
+import { outputText, type ResultBlock } from "../../work/peer.ts"
+import { failed, ForecastFailed, handlerOf, Input, Output } from "../../work/schema.ts"
 import { serveBatches } from "../batches.ts"
 
 const Batch = Workflow.make({
@@ -23,15 +23,13 @@ const Batch = Workflow.make({
 
 const decode = Schema.decodeUnknown(Schema.parseJson(Input))
 
-serveBatches(async (_, { run }) => {
+serveBatches(async (_, tool) => {
   const activity = (id: string, input: string) =>
     Activity.make({
       name: `forecast/${id}`,
       success: Output,
       error: ForecastFailed,
-      execute: Effect.flatMap(Effect.mapError(decode(input), failed), (input) =>
-        Effect.tryPromise({ try: (signal) => run(input, signal) as Promise<ToolOutput>, catch: failed })
-      )
+      execute: Effect.flatMap(Effect.mapError(decode(input), failed), handlerOf(tool))
     })
   const workflow = Batch.toLayer(({ calls }) =>
     Effect.forEach(

@@ -3,8 +3,7 @@ import * as Tool from "@effect/ai/Tool"
 import * as Toolkit from "@effect/ai/Toolkit"
 import * as Effect from "effect/Effect"
 import * as ManagedRuntime from "effect/ManagedRuntime"
-import type { Output as ToolOutput } from "../../work/peer.ts"
-import { failed, ForecastFailed, Input, Output } from "../../work/schema.ts"
+import { ForecastFailed, handlerOf, Input, Output } from "../../work/schema.ts"
 import { serveBatches } from "../held.ts"
 
 const toolkit = Toolkit.make(
@@ -17,11 +16,10 @@ const toolkit = Toolkit.make(
   })
 )
 
-serveBatches(async ({ run }) => {
+serveBatches(async (tool) => {
   const runtime = ManagedRuntime.make(
     toolkit.toLayer({
-      forecast: (input) =>
-        Effect.tryPromise({ try: (signal) => run(input, signal) as Promise<ToolOutput>, catch: failed })
+      forecast: handlerOf(tool)
     })
   )
   return (calls) =>

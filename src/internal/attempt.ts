@@ -9,10 +9,11 @@ import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import type * as Tracer from "effect/Tracer"
 import * as Timeout from "../policies/Timeout.ts"
-import type { CallEvent } from "../services/BatchEvents.ts"
 import type * as Tool from "../Tool.ts"
+import type * as ToolError from "../ToolError.ts"
 import type { Issue } from "../ToolError.ts"
 import * as AtOnce from "./atOnce.ts"
+import type * as Deadlines from "./deadlines.ts"
 import * as Failed from "./failed.ts"
 import { type Answer, type Deadline, type Job, type Restore, tell, type UnderWay } from "./job.ts"
 import * as Recall from "./journal/recall.ts"
@@ -25,6 +26,8 @@ const notAnEffect = (name: string, u: unknown) =>
   Effect.dieMessage(
     `The handler of ${name} answered with ${typeof u === "object" ? "an object" : typeof u}, not an Effect`
   )
+
+type AnyFiber = Fiber.RuntimeFiber<unknown, unknown>
 
 type Handled = Pick<Job, "definition" | "handler">
 
@@ -101,7 +104,7 @@ export interface Execution {
   /** Run when the handler has really ended, however late; missing where there is nothing to do. */
   readonly onEnd: Effect.Effect<void> | undefined
   /** Told how the execution ended for the caller, and after how many milliseconds. */
-  readonly onExit: (exit: Exit.Exit<Answer, Failed.Failed>, millis: number) => Effect.Effect<void>
+  onExit(exit: Exit.Exit<Answer, Failed.Failed>, millis: number): Effect.Effect<void>
 }
 
 /** What a handler is told. */
@@ -109,62 +112,76 @@ class CallOf implements Tool.Call {
   readonly id: string
   readonly attempt: number
   readonly dependencies: ReadonlyMap<string, unknown>
-  readonly progress: Tool.Call["progress"]
-  /** When it last gave a sign of life. */
-  lastSign: number
-  readonly #job: Job
+  readonly #begun: Begun
 
-  constructor(job: Job, attempt: number, startedAt: number) {
-    this.id = job.call.id
+  constructor(begun: Begun, attempt: number) {
+    this.id = begun.job.call.id
     this.attempt = attempt
-    this.dependencies = job.dependencies
-    this.lastSign = startedAt
-    this.#job = job
-    this.progress = (note) =>
+    this.dependencies = begun.job.dependencies
+    this.#begun = begun
+  }
+
+  // What follows is made only for those who read it.
+  get progress(): Tool.Call["progress"] {
+    const begun = this.#begun
+    const { attempt } = this
+    return (note) =>
       Effect.suspend(() => {
-        this.lastSign = job.shared.time()
-        return tell(job, { _tag: "Progress", attempt, note })
+        begun.sign = begun.job.shared.time()
+        return tell(begun.job, { _tag: "Progress", attempt, note })
       })
   }
 
-  /** Worked out only for those who read it. */
   get idempotencyKey(): string {
-    return this.#job.idempotencyKey
+    return this.#begun.job.idempotencyKey
   }
 }
 
 /** One execution that has begun, and what it is held to. */
 class Begun implements Timeout.Limits {
+  readonly job: Job
+  readonly execution: Execution
+  readonly restore: Restore
   readonly call: CallOf
   readonly startedAt: number
   readonly millis: number
   readonly kind: Timeout.Limits["kind"]
-  readonly idleMillis: number
-  readonly graceMillis: number
+  /** When it last gave a sign of life. */
+  sign: number
   /** Missing where nobody traces. */
   readonly span: Tracer.Span | undefined
   /** Missing where there are no events. */
   readonly told: UnderWay | undefined
 
-  constructor(job: Job, deadline: Deadline, span: Tracer.Span | undefined) {
+  constructor(job: Job, deadline: Deadline, restore: Restore, execution: Execution, span: Tracer.Span | undefined) {
     const { metrics, policy, progress, shared } = job
     const startedAt = shared.time()
     const left = deadline.at - startedAt
     const number = ++progress.attempts
     metrics.attempted()
     if (number === 1) metrics.queued(startedAt - (progress.startedAt ?? startedAt))
-    this.call = new CallOf(job, number, startedAt)
+    this.job = job
+    this.execution = execution
+    this.restore = restore
+    this.call = new CallOf(this, number)
     this.startedAt = startedAt
+    this.sign = startedAt
     this.millis = Math.min(policy.attemptMillis, left)
     this.kind = policy.attemptMillis <= left ? "attempt" : deadline.kind
-    this.idleMillis = policy.idleMillis
-    this.graceMillis = policy.graceMillis
     this.span = span
     this.told = shared.publish === undefined ? undefined : { job, attempt: number }
   }
 
+  get idleMillis(): number {
+    return this.job.policy.idleMillis
+  }
+
+  get graceMillis(): number {
+    return this.job.policy.graceMillis
+  }
+
   lastSign(): number {
-    return this.call.lastSign
+    return this.sign
   }
 }
 
@@ -173,150 +190,142 @@ const traced = <A, E>({ span }: Begun, effect: Effect.Effect<A, E>): Effect.Effe
   span === undefined ? effect : Effect.withParentSpan(effect, span)
 
 /** Nothing where that was told before the call's result, or nobody listens. */
-const tellEnd = (job: Job, { told }: Begun, event: CallEvent): Effect.Effect<void> =>
-  told !== undefined && job.progress.underWay?.delete(told) === true ? tell(job, event) : Effect.void
+const tellEnd = ({ call: { attempt }, job, told }: Begun, exit: Exit.Exit<Answer, Failed.Failed>) => {
+  if (told === undefined || job.progress.underWay?.delete(told) !== true) return Effect.void
+  if (Exit.isSuccess(exit)) return tell(job, { _tag: "AttemptSucceeded", attempt })
+  const failed = Option.getOrUndefined(Cause.failureOption(exit.cause))
+  return tell(
+    job,
+    failed === undefined
+      ? { _tag: "AttemptAbandoned", attempt }
+      : { _tag: "AttemptFailed", attempt, error: failed.error }
+  )
+}
 
 /** Takes note of how an execution ended, for the breaker, the journal, the events and the traces. */
-const ended = (
-  job: Job,
-  begun: Begun,
-  onExit: Execution["onExit"],
-  exit: Exit.Exit<Answer, Failed.Failed>
-): Effect.Effect<Answer, Failed.Failed> => {
-  const { call, span, startedAt } = begun
-  const { attempt } = call
-  const recorded = onExit(exit, job.shared.time() - startedAt)
+const ended = (begun: Begun, exit: Exit.Exit<Answer, Failed.Failed>): Effect.Effect<Answer, Failed.Failed> => {
+  const { call, execution, job, span, startedAt } = begun
+  const recorded = execution.onExit(exit, job.shared.time() - startedAt)
   if (span !== undefined) Telemetry.attemptEnded(span, exit, job.shared.telemetry)
-  if (Exit.isSuccess(exit)) {
-    return AtOnce.zipRight(recorded, AtOnce.zipRight(tellEnd(job, begun, { _tag: "AttemptSucceeded", attempt }), exit))
-  }
-  const failed = Option.getOrUndefined(Cause.failureOption(exit.cause))
-  if (failed === undefined)
-    return AtOnce.zipRight(recorded, AtOnce.zipRight(tellEnd(job, begun, { _tag: "AttemptAbandoned", attempt }), exit))
+  const told = AtOnce.zipRight(recorded, tellEnd(begun, exit))
+  const failed = Exit.isSuccess(exit) ? undefined : Option.getOrUndefined(Cause.failureOption(exit.cause))
+  if (failed === undefined) return AtOnce.zipRight(told, exit)
   job.progress.last = failed
-  return recorded.pipe(
-    Effect.zipRight(tellEnd(job, begun, { _tag: "AttemptFailed", attempt, error: failed.error })),
-    Effect.zipRight(Recall.attemptFailed(job, attempt, failed)),
-    Effect.zipRight(exit)
-  )
+  return told.pipe(Effect.zipRight(Recall.attemptFailed(job, call.attempt, failed)), Effect.zipRight(exit))
 }
 
 /**
  * In the call's own fiber: most attempts end well, and a fiber for each would be the dearest thing about them. Where its
  * time is up, the fiber is left to the handler and the call goes on in another.
  */
-class Here {
-  readonly job: Job
-  readonly begun: Begun
-  readonly restore: Restore
-  readonly execution: Execution
-  readonly goOn: NonNullable<Job["goOn"]>
-  readonly fiber: Fiber.RuntimeFiber<unknown, unknown>
-  readonly armed: Timeout.Armed
-  isLeft = false
+class Here extends Begun implements Deadlines.Deadline {
+  readonly at: number
+  #silence: Timeout.Silence | undefined = undefined
+  #fiber: AnyFiber | undefined = undefined
+  #isLeft = false
 
-  constructor(
-    job: Job,
-    begun: Begun,
-    restore: Restore,
-    execution: Execution,
-    goOn: NonNullable<Job["goOn"]>,
-    fiber: Fiber.RuntimeFiber<unknown, unknown>
-  ) {
-    this.job = job
-    this.begun = begun
-    this.restore = restore
-    this.execution = execution
-    this.goOn = goOn
-    this.fiber = fiber
-    this.armed = new Timeout.Armed(job.shared.deadlines, begun, begun.startedAt, (error) => {
-      goOn(this.leave(Exit.fail(Failed.of(error, job.definition))))
-    })
-    job.progress.running.add(fiber)
-    job.progress.here = this
+  constructor(job: Job, deadline: Deadline, restore: Restore, execution: Execution, span: Tracer.Span | undefined) {
+    super(job, deadline, restore, execution, span)
+    this.at = this.startedAt + this.millis
   }
 
-  run(input: unknown): Effect.Effect<Answer, Failed.Failed> {
-    const { begun, execution, job, restore } = this
-    return Effect.matchCauseEffect(restore(traced(begun, handle(job, input, begun.call))), {
+  /** In that fiber, which is the one that runs this. */
+  run(fiber: AnyFiber, input: unknown): Effect.Effect<Answer, Failed.Failed> {
+    const { execution, job, restore } = this
+    const { deadlines } = job.shared
+    this.#fiber = fiber
+    job.progress.running.add(fiber)
+    job.progress.here = this
+    deadlines.arm(this)
+    if (Number.isFinite(this.idleMillis)) {
+      this.#silence = new Timeout.Silence(deadlines, this, this.startedAt, (error) => this.#timedOut(error))
+    }
+    return Effect.matchCauseEffect(restore(traced(this, handle(job, input, this.call))), {
       onFailure: (cause) =>
-        this.isLeft
-          ? this.over()
-          : Effect.flatMap(traced(begun, Failed.fromCause(job.definition, cause)), (failed) =>
-              this.settle(Exit.fail(failed))
+        this.#isLeft
+          ? this.#over()
+          : Effect.flatMap(traced(this, Failed.fromCause(job.definition, cause)), (failed) =>
+              this.#settle(Exit.fail(failed))
             ),
       onSuccess: (output) => {
-        if (this.isLeft) return this.over()
+        if (this.#isLeft) return this.#over()
         const answered = answer(job.definition, output, execution.source)
         return AtOnce.isExit(answered)
-          ? this.settle(answered)
-          : Effect.flatMap(Effect.exit(restore(traced(begun, answered))), (exit) => this.settle(exit))
+          ? this.#settle(answered)
+          : Effect.flatMap(Effect.exit(restore(traced(this, answered))), (exit) => this.#settle(exit))
       }
     })
   }
 
-  settle(exit: Exit.Exit<Answer, Failed.Failed>): Effect.Effect<Answer, Failed.Failed> {
-    if (this.isLeft) return this.over()
-    const { begun, execution, job } = this
-    this.letGo()
-    const outcome = fromExit(job, exit)
-    const known =
-      outcome === exit
-        ? ended(job, begun, execution.onExit, exit)
-        : Effect.flatMap(Effect.exit(outcome), (exit) => ended(job, begun, execution.onExit, exit))
-    return execution.onEnd === undefined ? known : Effect.zipRight(execution.onEnd, known)
-  }
-
-  /** Leaves the fiber to the handler; gives what the call goes on with. */
-  leave(exit: Exit.Exit<never, Failed.Failed>): Effect.Effect<Answer, Failed.Failed> {
-    const { begun, execution, fiber, job } = this
-    this.isLeft = true
-    this.letGo()
-    fiber.unsafeInterruptAsFork(FiberId.none)
-    job.shared.fork(Timeout.watched(fiber, begun, leaked(job)))
-    return ended(job, begun, execution.onExit, exit)
+  onDue(): void {
+    this.#timedOut(Timeout.passed(this))
   }
 
   /** The batch is over: nobody asks how the call goes on. */
   abandon(): void {
-    this.job.shared.fork(Effect.ignore(this.leave(Exit.interrupt(FiberId.none))))
+    this.job.shared.fork(Effect.ignore(this.#leave(Exit.interrupt(FiberId.none))))
+  }
+
+  #timedOut(error: ToolError.Timeout): void {
+    this.job.goOn(this.#leave(Exit.fail(Failed.of(error, this.job.definition))))
+  }
+
+  #settle(exit: Exit.Exit<Answer, Failed.Failed>): Effect.Effect<Answer, Failed.Failed> {
+    if (this.#isLeft) return this.#over()
+    const { execution, job } = this
+    this.#letGo()
+    const outcome = fromExit(job, exit)
+    const known =
+      outcome === exit ? ended(this, exit) : Effect.flatMap(Effect.exit(outcome), (exit) => ended(this, exit))
+    return execution.onEnd === undefined ? known : Effect.zipRight(execution.onEnd, known)
+  }
+
+  /** Leaves the fiber to the handler; gives what the call goes on with. */
+  #leave(exit: Exit.Exit<never, Failed.Failed>): Effect.Effect<Answer, Failed.Failed> {
+    const { job } = this
+    const fiber = this.#fiber
+    this.#isLeft = true
+    this.#letGo()
+    if (fiber !== undefined) {
+      fiber.unsafeInterruptAsFork(FiberId.none)
+      job.shared.fork(Timeout.watched(fiber, this, leaked(job)))
+    }
+    return ended(this, exit)
   }
 
   /** The handler has ended in a fiber that was left to it. */
-  over(): Effect.Effect<never> {
+  #over(): Effect.Effect<never> {
     return Effect.zipRight(this.execution.onEnd ?? Effect.void, Effect.interrupt)
   }
 
-  letGo(): void {
-    this.armed.stop()
-    this.job.progress.here = undefined
-    this.job.progress.running.delete(this.fiber)
+  #letGo(): void {
+    const { progress, shared } = this.job
+    shared.deadlines.disarm(this)
+    this.#silence?.stop()
+    progress.here = undefined
+    if (this.#fiber !== undefined) progress.running.delete(this.#fiber)
   }
 }
 
 /** In a fiber of its own, held to its time by `Effect.timeout`: one that is not the first, or runs beside another. */
-const apart = (
-  job: Job,
-  input: unknown,
-  begun: Begun,
-  restore: Restore,
-  { onEnd, onExit, source }: Execution
-): Effect.Effect<Answer, Failed.Failed> => {
+const apart = (begun: Begun, input: unknown): Effect.Effect<Answer, Failed.Failed> => {
+  const { execution, job, restore } = begun
   const { progress } = job
   const hooks: Timeout.Hooks<Answer, Failed.Failed> = {
     onStart: (fiber) => progress.running.add(fiber),
     onDone: (fiber) => progress.running.delete(fiber),
-    onEnd: onEnd ?? Effect.void,
+    onEnd: execution.onEnd ?? Effect.void,
     onLeak: leaked(job)
   }
-  return Timeout.execute(traced(begun, work(job, input, begun.call, source)), begun, hooks, restore).pipe(
+  return Timeout.execute(traced(begun, work(job, input, begun.call, execution.source)), begun, hooks, restore).pipe(
     Effect.mapError((error) => Failed.of(error, job.definition)),
     Effect.flatMap((exit) => fromExit(job, exit)),
     Effect.exit,
-    Effect.flatMap((exit) => ended(job, begun, onExit, exit))
+    Effect.flatMap((exit) => ended(begun, exit))
   )
 }
 
+/** The call's own fiber is there for its first execution alone. */
 const run = (
   job: Job,
   input: unknown,
@@ -325,22 +334,17 @@ const run = (
   execution: Execution,
   span: Tracer.Span | undefined
 ): Effect.Effect<Answer, Failed.Failed> => {
-  const begun = new Begun(job, deadline, span)
-  const { goOn } = job
-  job.goOn = undefined
+  const begun = new (job.ownsFiber ? Here : Begun)(job, deadline, restore, execution, span)
+  job.ownsFiber = false
   const run =
-    goOn === undefined
-      ? apart(job, input, begun, restore, execution)
-      : Effect.withFiberRuntime<Answer, Failed.Failed>((fiber) =>
-          new Here(job, begun, restore, execution, goOn, fiber).run(input)
-        )
-  if (begun.told === undefined) return run
+    begun instanceof Here
+      ? Effect.withFiberRuntime<Answer, Failed.Failed>((fiber) => begun.run(fiber, input))
+      : apart(begun, input)
+  const { call, told } = begun
+  if (told === undefined) return run
   job.progress.underWay ??= new Set()
-  job.progress.underWay.add(begun.told)
-  return Effect.zipRight(
-    tell(job, { _tag: "AttemptStarted", attempt: begun.call.attempt, source: execution.source }),
-    run
-  )
+  job.progress.underWay.add(told)
+  return Effect.zipRight(tell(job, { _tag: "AttemptStarted", attempt: call.attempt, source: execution.source }), run)
 }
 
 /** One execution of the handler, within the attempt's time. Begins at once, and where interruption is masked. */

@@ -66,42 +66,40 @@ const stillHolding = (job: Job, run: Effect.Effect<Answer, Failed.Failed>): Effe
   })
 }
 
-type GoOn = (rest: Effect.Effect<Answer, Failed.Failed>) => void
+/** Fails only with what the call has then come to; what the model is not shown of an answer is put away. */
+const finished = (job: Job, call: Effect.Effect<Answer, Failed.Failed>): Effect.Effect<Answer, Failed.Failed> =>
+  job.shared.outputStore === undefined
+    ? call
+    : Effect.flatMap(call, (answer) =>
+        Effect.map(OutputBudget.spill(job, answer), (spilled) => {
+          job.progress.spilled = spilled
+          return answer
+        })
+      )
 
-/** `goOn` starts a fiber in which the call goes on; missing where the fiber that runs this is not the call's own. */
-const settle = (job: Job, deadline: Deadline, goOn: GoOn | undefined): Effect.Effect<Answer, Failed.Failed> => {
-  const given = job.input
-  const go = (input: unknown) => {
-    // A hedge runs beside the first attempt, so that has to be in a fiber of its own.
-    if (goOn !== undefined && job.guards.hedge === undefined) {
-      job.goOn = (first) => {
-        const rest = Policy.protect(job, input, deadline, first)
-        goOn(stillHolding(job, job.entry === undefined ? rest : Recall.landing(job, job.entry, rest)))
-      }
-    }
-    const run = Policy.protect(job, input, deadline)
-    // Who has its result already keeps nobody from the resource.
-    return Recall.hasLanded(job)
-      ? Recall.around(job, input, holding(job, input, deadline, run))
-      : holding(job, input, deadline, Recall.around(job, input, run))
-  }
-  return Either.isEither(given) && Either.isRight(given) ? go(given.right) : Effect.flatMap(decoded(job, deadline), go)
+const go = (job: Job, input: unknown, deadline: Deadline): Effect.Effect<Answer, Failed.Failed> => {
+  job.decoded = input
+  const run = Policy.protect(job, input, deadline)
+  // Who has its result already keeps nobody from the resource.
+  return Recall.hasLanded(job)
+    ? Recall.around(job, input, holding(job, input, deadline, run))
+    : holding(job, input, deadline, Recall.around(job, input, run))
 }
+
+const settle = (job: Job, deadline: Deadline): Effect.Effect<Answer, Failed.Failed> =>
+  Either.isEither(job.input) && Either.isRight(job.input)
+    ? go(job, job.input.right, deadline)
+    : Effect.flatMap(decoded(job, deadline), (input) => go(job, input, deadline))
 
 const begin = ({ progress, shared }: Job): number => (progress.startedAt ??= shared.time())
 
 /** Runs a call whose result is only its answer: that of another tool's fallback. */
 export const answer = (job: Job): Effect.Effect<Answer, Failed.Failed> =>
-  Effect.suspend(() => settle(job, deadlineOf(job, begin(job)), undefined))
+  Effect.suspend(() => settle(job, deadlineOf(job, begin(job))))
 
 /** The result of what a call has come to. */
-export const resultOf = (
-  job: Job,
-  settled: Answer | Failed.Failed,
-  spilled?: ToolResult.Spilled
-): ToolResult.ToolResult => {
-  const { call, progress, shared } = job
-  const { attempts, startedAt } = progress
+export const resultOf = ({ call, progress, shared }: Job, settled: Answer | Failed.Failed): ToolResult.ToolResult => {
+  const { attempts, spilled, startedAt } = progress
   const duration = Duration.millis(startedAt === undefined ? 0 : shared.time() - startedAt)
   if (!isAnswer(settled)) {
     return { _tag: "Failure", call, error: settled.error, fault: settled.fault, attempts, duration }
@@ -110,34 +108,27 @@ export const resultOf = (
   return spilled === undefined ? success : { ...success, spilled }
 }
 
-const completed = (job: Job, settled: Effect.Effect<Answer, Failed.Failed>): Effect.Effect<ToolResult.ToolResult> =>
-  Effect.matchCauseEffect(settled, {
-    onFailure: (cause) => Effect.map(Effect.flip(Effect.failCause(cause)), (failed) => resultOf(job, failed)),
-    onSuccess: (answer) =>
-      job.shared.outputStore === undefined
-        ? Effect.succeed(resultOf(job, answer))
-        : Effect.map(OutputBudget.spill(job, answer), (spilled) => resultOf(job, answer, spilled))
-  })
+const started = (job: Job): Effect.Effect<Answer, Failed.Failed> =>
+  finished(job, settle(job, deadlineOf(job, begin(job))))
 
 /**
- * Ready to landed, in a fiber of the call's own that is begun at once. Never fails; its only other end is an interruption: of the whole batch,
- * or because a handler keeps the fiber beyond its time, in which case `goOn` was given what is left to do.
+ * Ready to settled, in a fiber of the call's own that is begun at once. Its only other end is an interruption: of the
+ * whole batch, or because a handler keeps the fiber beyond its time, in which case the call goes on in another.
  */
-export const run = (
-  job: Job,
-  goOn: (rest: Effect.Effect<ToolResult.ToolResult>) => void
-): Effect.Effect<ToolResult.ToolResult> => {
-  const started = () => {
-    const deadline = deadlineOf(job, begin(job))
-    return completed(
-      job,
-      settle(job, deadline, (rest) => goOn(completed(job, rest)))
-    )
-  }
+export const run = (job: Job): Effect.Effect<Answer, Failed.Failed> => {
+  // A hedge runs beside the first attempt, so that has to be in a fiber of its own.
+  job.ownsFiber = job.guards.hedge === undefined
   return job.shared.telemetry.isTraced
     ? Effect.flatMap(Telemetry.begun(job), (span) => {
         job.span = span
-        return started()
+        return started(job)
       })
-    : started()
+    : started(job)
+}
+
+/** See `Job.goOn`. */
+export const goOn = (job: Job, first: Effect.Effect<Answer, Failed.Failed>): void => {
+  const rest = Policy.protect(job, job.decoded, deadlineOf(job, begin(job)), first)
+  const landing = job.entry === undefined ? rest : Recall.landing(job, job.entry, rest)
+  job.shared.lead(job, finished(job, stillHolding(job, landing)))
 }

@@ -7,7 +7,7 @@ import type * as OutputStore from "../services/OutputStore.ts"
 import type * as Tool from "../Tool.ts"
 import type { ToolCall } from "../ToolCall.ts"
 import type * as ToolError from "../ToolError.ts"
-import type { Source } from "../ToolResult.ts"
+import type { Source, Spilled } from "../ToolResult.ts"
 import type { Deadlines } from "./deadlines.ts"
 import type { Failed } from "./failed.ts"
 import type { Guards } from "./guards.ts"
@@ -38,6 +38,8 @@ export interface Shared {
   readonly outputStore: OutputStore.OutputStore["Type"] | undefined
   readonly telemetry: Telemetry
   readonly fork: Fork
+  /** Runs a call in a fiber of its own until it lands, or goes on with it in another. */
+  readonly lead: (job: Job, call: Effect.Effect<Answer, Failed>) => void
   /** Tells of a call; missing where there are no events. */
   readonly publish: ((call: ToolCall, index: number, event: CallEvent) => Effect.Effect<void>) | undefined
 }
@@ -65,11 +67,12 @@ export interface Job {
   readonly entry: Entry | undefined
   /** Asks another tool instead, under its own policy. */
   readonly instead: (tool: Tool.Tool, input: unknown) => Effect.Effect<Answer, Failed>
-  /**
-   * Lets the call go on in another fiber, from a first attempt that ended so, because the handler still occupies this
-   * one. Missing where the call's fiber is not its own.
-   */
-  goOn: ((first: Effect.Effect<Answer, Failed>) => void) | undefined
+  /** The arguments as the handler takes them, once they are decoded. */
+  decoded: unknown
+  /** Whether the first attempt may run in the call's own fiber: the call has one, and nothing runs beside it. */
+  ownsFiber: boolean
+  /** The call goes on in another fiber, from a first attempt that ended so: the handler still occupies the first one. */
+  goOn(first: Effect.Effect<Answer, Failed>): void
   /** Missing where nobody traces. */
   span: Tracer.Span | undefined
   /** The resource the call holds. Every handler of it has to retain and release it. */
@@ -125,6 +128,8 @@ export interface Progress {
   instead: Job | undefined
   /** What the call has come to, while that is being written down. */
   settled: Answer | Failed | undefined
+  /** Where what the model is not shown of its output was put. */
+  spilled: Spilled | undefined
   /** The attempt that runs in the call's own fiber. */
   here: Abandonable | undefined
 }
@@ -142,6 +147,7 @@ export const notBegun = (): Progress => ({
   last: undefined,
   instead: undefined,
   settled: undefined,
+  spilled: undefined,
   here: undefined
 })
 

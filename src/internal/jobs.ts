@@ -90,7 +90,8 @@ class JobOf implements Job {
   readonly dependencies: ReadonlyMap<string, unknown>
   readonly progress: Progress
   readonly entry: Entry.Entry | undefined
-  goOn: Job["goOn"] = undefined
+  decoded: unknown = undefined
+  ownsFiber = false
   span: Job["span"] = undefined
   holds: Job["holds"] = undefined
   letGo: Job["letGo"] = undefined
@@ -142,6 +143,10 @@ class JobOf implements Job {
       this.entry = known.entry(definition, operation, isHere, since)
       this.#name = this.entry.operation.key
     }
+  }
+
+  goOn(first: Effect.Effect<Answer, Failed.Failed>): void {
+    CallRun.goOn(this, first)
   }
 
   get canonical(): string | undefined {

@@ -2,6 +2,7 @@
  * The fiber-based scheduler of a batch: every call counts what it waits for, and whatever takes the last of that away
  * forks it. No levels, no polling, no fiber that only waits.
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as DefaultServices from "effect/DefaultServices"
@@ -11,6 +12,7 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberRefs from "effect/FiberRefs"
+import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import * as BatchResult from "../BatchResult.ts"
@@ -27,7 +29,7 @@ import * as Coalesce from "./coalesce.ts"
 import * as Failed from "./failed.ts"
 import { fingerprint } from "./fingerprint.ts"
 import * as Deadlines from "./deadlines.ts"
-import type { Fork, Job, Shared } from "./job.ts"
+import type { Answer, Fork, Job, Shared } from "./job.ts"
 import * as Jobs from "./jobs.ts"
 import * as Entry from "./journal/entry.ts"
 import * as Monotonic from "./monotonic.ts"
@@ -111,6 +113,12 @@ const interrupted = (job: Job): ToolResult.ToolResult => {
   return CallRun.resultOf(job, !running.isEmpty || (instead !== undefined && mayHaveChanged(instead)) ? unknown : known)
 }
 
+/** What a call has come to. One whose fiber ended in no other way was interrupted. */
+const ended = (job: Job, exit: Exit.Exit<Answer, Failed.Failed>): ToolResult.ToolResult => {
+  const settled = Exit.isSuccess(exit) ? exit.value : Option.getOrUndefined(Cause.failureOption(exit.cause))
+  return settled === undefined ? interrupted(job) : CallRun.resultOf(job, settled)
+}
+
 /** Whether a tool that was asked instead, and is not running now, may have changed something. */
 const mayHaveChanged = ({ definition, progress: { instead, last, settled } }: Job): boolean =>
   (settled !== undefined && Entry.isAnswer(settled)
@@ -157,6 +165,7 @@ export const open = <Tools extends Tool.Tool>(
     outputStore: batch.runner.outputStore,
     telemetry,
     fork,
+    lead: (job, call) => lead(job, call),
     publish: witness.publish
   }
   const { journal } = batch
@@ -175,7 +184,7 @@ export const open = <Tools extends Tool.Tool>(
   const { nodes } = roster
   const waits = witness.tell && Waits.make(nodes, witness.tell)
   const flights = Coalesce.flights((i) => nodes[i]?.result)
-  const active = new Map<Node, Fiber.RuntimeFiber<ToolResult.ToolResult>>()
+  const active = new Map<Node, Fiber.RuntimeFiber<Answer, Failed.Failed>>()
   let nextInQueue = 0
   let toldInQueue = 0
   let isDraining = false
@@ -261,21 +270,20 @@ export const open = <Tools extends Tool.Tool>(
 
   const forkOf = ({ own: { looked } }: Node): Fork => (Either.isRight(looked) ? looked.right.fork : fork)
 
-  const lead = (node: Node, job: Job, fork: Fork): void => {
-    const run = (call: Effect.Effect<ToolResult.ToolResult>): void => {
-      const fiber = fork(call)
-      active.set(node, fiber)
-      fiber.addObserver((exit) => {
-        // One that was left to a handler says nothing any more.
-        if (stopped || active.get(node) !== fiber) return
-        active.delete(node)
-        const result = Exit.isSuccess(exit) ? exit.value : interrupted(job)
-        land(node, result)
-        landFollowers(node, result)
-        drain()
-      })
-    }
-    run(CallRun.run(job, run))
+  const lead = (job: Job, call: Effect.Effect<Answer, Failed.Failed>): void => {
+    const node = nodes[job.index]
+    if (node === undefined) return
+    const fiber = forkOf(node)(call)
+    active.set(node, fiber)
+    fiber.addObserver((exit) => {
+      // One that was left to a handler says nothing any more.
+      if (stopped || active.get(node) !== fiber) return
+      active.delete(node)
+      const result = ended(job, exit)
+      land(node, result)
+      landFollowers(node, result)
+      drain()
+    })
   }
 
   /** What is known of a call from before. It stands only where nothing the call waited for may have changed it. */
@@ -294,7 +302,7 @@ export const open = <Tools extends Tool.Tool>(
       : "lead"
     if (part === "lead") {
       const known = recalled(node, job)
-      return known === undefined ? lead(node, job, forkOf(node)) : landUnrun(node, known)
+      return known === undefined ? lead(job, CallRun.run(job)) : landUnrun(node, known)
     }
     job.progress.startedAt ??= time()
     if ("follows" in part) waits?.forCalls(node, "identical", [part.follows])

@@ -225,13 +225,9 @@ const outcomeOf = (job: Job, exit: Exit.Failure<unknown, Failed.Failed>, group: 
   return { _tag: "Failure", retryAfter: failed.fault.retryAfter, cause: causeOf(failed), group }
 }
 
-type Record = (exit: Exit.Exit<unknown, Failed.Failed>) => Effect.Effect<void>
-
-const unrecorded: Record = () => Effect.void
-
 /**
- * Lets one execution through to `use`, which is given what has to be told of its exit. Called where interruption is
- * masked; where the circuit lets nothing through, `leave` is run.
+ * Lets one execution through to `use`, which is given the permit; none where there is no breaker. Called where
+ * interruption is masked; where the circuit lets nothing through, `leave` is run.
  *
  * @internal
  */
@@ -239,22 +235,32 @@ export const acquire = <A>(
   job: Job,
   leave: Effect.Effect<void>,
   restore: Restore,
-  use: (record: Record) => Effect.Effect<A, Failed.Failed>
+  use: (permit: Permit | undefined) => Effect.Effect<A, Failed.Failed>
 ): Effect.Effect<A, Failed.Failed> => {
-  const { guards, progress, shared } = job
+  const { guards, shared } = job
   const { breaker } = guards
-  if (breaker === undefined) return use(unrecorded)
+  if (breaker === undefined) return use(undefined)
   const refuse = (cause: Cause.Cause<CircuitOpen>) =>
     Effect.zipRight(leave, Effect.failCause(Cause.map(cause, refused(job))))
-  const enter = (permit: Permit) => {
-    const number = progress.attempts + 1
-    return use((exit) => {
-      // Parallel calls of a batch meet the same trouble at the same time; their next attempts are a trouble of their own.
-      const outcome = Exit.isSuccess(exit) ? success : outcomeOf(job, exit, `${shared.batchId}/${number}`)
-      return breaker.record(permit, outcome, shared.time)
-    })
-  }
   const admitted = breaker.admit(restore, shared.time)
-  if (!AtOnce.isExit(admitted)) return Effect.matchCauseEffect(admitted, { onFailure: refuse, onSuccess: enter })
-  return Exit.isSuccess(admitted) ? enter(admitted.value) : refuse(admitted.cause)
+  if (!AtOnce.isExit(admitted)) return Effect.matchCauseEffect(admitted, { onFailure: refuse, onSuccess: use })
+  return Exit.isSuccess(admitted) ? use(admitted.value) : refuse(admitted.cause)
+}
+
+/**
+ * Tells the breaker how an execution ended, the call's `number`th.
+ *
+ * @internal
+ */
+export const record = (
+  job: Job,
+  permit: Permit | undefined,
+  number: number,
+  exit: Exit.Exit<unknown, Failed.Failed>
+): Effect.Effect<void> => {
+  const { guards, shared } = job
+  if (permit === undefined || guards.breaker === undefined) return Effect.void
+  // Parallel calls of a batch meet the same trouble at the same time; their next attempts are a trouble of their own.
+  const outcome = Exit.isSuccess(exit) ? success : outcomeOf(job, exit, `${shared.batchId}/${number}`)
+  return guards.breaker.record(permit, outcome, shared.time)
 }

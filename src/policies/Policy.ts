@@ -20,6 +20,7 @@ import { execute, type Execution } from "../internal/attempt.ts"
 import * as Failed from "../internal/failed.ts"
 import type { Answer, Deadline, Job, Restore } from "../internal/job.ts"
 import * as Recall from "../internal/journal/recall.ts"
+import type { Permit } from "../services/CircuitBreaker.ts"
 import { BudgetExhausted } from "../ToolError.ts"
 import * as Bulkhead from "./Bulkhead.ts"
 import * as Cache from "./Cache.ts"
@@ -113,38 +114,64 @@ const enter = (job: Job, deadline: Deadline, restore: Restore): Effect.Effect<Ef
     Effect.zipRight(Bulkhead.enter(job, deadline, restore))
   )
 
+/** An execution that was let through. */
+class Admitted implements Execution {
+  readonly source: Execution["source"]
+  readonly onEnd: Effect.Effect<void> | undefined
+  readonly #job: Job
+  readonly #permit: Permit | undefined
+  readonly #number: number
+
+  /** `leave` is run when it has really ended. */
+  constructor(
+    job: Job,
+    source: Execution["source"],
+    leave: Effect.Effect<void> | undefined,
+    permit: Permit | undefined
+  ) {
+    const { holds, progress } = job
+    holds?.retain()
+    this.source = source
+    this.onEnd =
+      holds === undefined ? leave : leave === undefined ? holds.release : Effect.zipRight(leave, holds.release)
+    this.#job = job
+    this.#permit = permit
+    this.#number = progress.attempts + 1
+  }
+
+  onExit(exit: Exit.Exit<Answer, Failed.Failed>, millis: number): Effect.Effect<void> {
+    Hedge.observe(this.#job, exit, millis)
+    return this.record(exit)
+  }
+
+  record(exit: Exit.Exit<Answer, Failed.Failed>): Effect.Effect<void> {
+    return CircuitBreaker.record(this.#job, this.#permit, this.#number, exit)
+  }
+}
+
 /** Breaker acquire > attempt timeout > handler. */
 const acquired = (
   job: Job,
   input: unknown,
   deadline: Deadline,
-  source: "executed" | "hedge",
+  source: Execution["source"],
   leave: Effect.Effect<void> | undefined,
   restore: Restore
 ): Effect.Effect<Answer, Failed.Failed> => {
   if (!spend(job)) return leave === undefined ? spent(job) : Effect.zipRight(leave, spent(job))
   const undo = leave === undefined ? unspend(job) : Effect.zipRight(unspend(job), leave)
-  return CircuitBreaker.acquire(job, undo, restore, (record) => {
-    const { holds } = job
-    holds?.retain()
-    const execution: Execution = {
-      source,
-      onEnd: holds === undefined ? leave : leave === undefined ? holds.release : Effect.zipRight(leave, holds.release),
-      onExit: (exit, millis) => {
-        Hedge.observe(job, exit, millis)
-        return record(exit)
-      }
-    }
-    if (job.entry === undefined) return execute(job, input, deadline, restore, execution)
+  return CircuitBreaker.acquire(job, undo, restore, (permit) => {
+    const admitted = new Admitted(job, source, leave, permit)
+    if (job.entry === undefined) return execute(job, input, deadline, restore, admitted)
     return Recall.intend(job).pipe(
       restore,
       Effect.onError(() =>
         // Nothing was executed, so that nothing is known of the dependency.
-        Effect.all([execution.onEnd ?? Effect.void, unspend(job), record(Exit.interrupt(FiberId.none))], {
+        Effect.all([admitted.onEnd ?? Effect.void, unspend(job), admitted.record(Exit.interrupt(FiberId.none))], {
           discard: true
         })
       ),
-      Effect.flatMap(() => execute(job, input, deadline, restore, execution))
+      Effect.flatMap(() => execute(job, input, deadline, restore, admitted))
     )
   })
 }

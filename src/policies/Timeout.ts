@@ -4,7 +4,7 @@
  * When its time is up the caller goes on at that very moment: the handler is interrupted, and nobody waits until it
  * obeys. One that is still running after a grace period is reported as leaked. A first attempt runs in the fiber of its
  * call, which is left to the handler where that holds on to it, and its deadline is kept by the one sleeper of the
- * batch (`Armed`); any other runs in a fiber of its own under `Effect.timeout` (`execute`).
+ * batch; any other runs in a fiber of its own under `Effect.timeout` (`execute`).
  *
  * @since 0.1.0
  */
@@ -43,20 +43,31 @@ export interface Limits {
   lastSign(): number
 }
 
+/**
+ * The time is up.
+ *
+ * @internal
+ */
+export const passed = ({ kind, millis }: Limits): ToolError.Timeout =>
+  new ToolError.Timeout({ kind, after: Duration.millis(millis) })
+
+const silent = ({ idleMillis }: Limits): ToolError.Timeout =>
+  new ToolError.Timeout({ kind: "idle", after: Duration.millis(idleMillis) })
+
 /** Waits until the execution has been silent for `idleMillis`. */
 const silence = (limits: Limits): Effect.Effect<never, ToolError.Timeout> =>
   Effect.flatMap(now, (time) => {
     const left = limits.lastSign() + limits.idleMillis - time
     return left > 0
       ? Effect.zipRight(Effect.sleep(Duration.millis(left)), silence(limits))
-      : Effect.fail(new ToolError.Timeout({ kind: "idle", after: Duration.millis(limits.idleMillis) }))
+      : Effect.fail(silent(limits))
   })
 
 const bounded = <A>(wait: Effect.Effect<A>, limits: Limits): Effect.Effect<A, ToolError.Timeout> => {
   const inTime = Number.isFinite(limits.millis)
     ? Effect.timeoutFail(wait, {
         duration: Duration.millis(limits.millis),
-        onTimeout: () => new ToolError.Timeout({ kind: limits.kind, after: Duration.millis(limits.millis) })
+        onTimeout: () => passed(limits)
       })
     : wait
   return Number.isFinite(limits.idleMillis) ? Effect.raceFirst(inTime, silence(limits)) : inTime
@@ -87,57 +98,42 @@ const abandon = <A, E>(
   Effect.zipRight(Fiber.interruptFork(fiber), Effect.asVoid(Effect.forkDaemon(watched(fiber, limits, onLeak))))
 
 /**
- * The same limits, kept by the batch's one sleeper until they are stopped: tells of the first that is passed, once.
+ * Tells, once, of an execution that gives no sign of life, until it is stopped. Kept by the batch's one sleeper.
  *
  * @internal
  */
-export class Armed implements Deadlines.Deadline {
-  readonly at: number
+export class Silence implements Deadlines.Deadline {
   readonly #deadlines: Deadlines.Deadlines
   readonly #limits: Limits
-  readonly #onTimeout: (error: ToolError.Timeout) => void
-  #idle: Deadlines.Deadline | undefined
+  readonly #onSilent: (error: ToolError.Timeout) => void
+  #since: number
 
   constructor(
     deadlines: Deadlines.Deadlines,
     limits: Limits,
-    startedAt: number,
-    onTimeout: (error: ToolError.Timeout) => void
+    since: number,
+    onSilent: (error: ToolError.Timeout) => void
   ) {
-    this.at = startedAt + limits.millis
     this.#deadlines = deadlines
     this.#limits = limits
-    this.#onTimeout = onTimeout
+    this.#since = since
+    this.#onSilent = onSilent
     deadlines.arm(this)
-    if (Number.isFinite(limits.idleMillis)) this.#silentSince(startedAt)
+  }
+
+  get at(): number {
+    return this.#since + this.#limits.idleMillis
   }
 
   onDue(): void {
-    this.#passed(this.#limits.kind, this.#limits.millis)
+    const sign = this.#limits.lastSign()
+    if (sign <= this.#since) return this.#onSilent(silent(this.#limits))
+    this.#since = sign
+    this.#deadlines.arm(this)
   }
 
   stop(): void {
     this.#deadlines.disarm(this)
-    if (this.#idle !== undefined) this.#deadlines.disarm(this.#idle)
-  }
-
-  #passed(kind: ToolError.Timeout["kind"], millis: number): void {
-    this.stop()
-    this.#onTimeout(new ToolError.Timeout({ kind, after: Duration.millis(millis) }))
-  }
-
-  /** Due again where there was a sign of life meanwhile. */
-  #silentSince(since: number): void {
-    const { idleMillis } = this.#limits
-    this.#idle = {
-      at: since + idleMillis,
-      onDue: () => {
-        const sign = this.#limits.lastSign()
-        if (sign > since) this.#silentSince(sign)
-        else this.#passed("idle", idleMillis)
-      }
-    }
-    this.#deadlines.arm(this.#idle)
   }
 }
 

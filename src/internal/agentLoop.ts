@@ -14,8 +14,10 @@ import * as Model from "../services/Model.ts"
 import * as ToolRunner from "../services/ToolRunner.ts"
 import type * as Tool from "../Tool.ts"
 import * as Toolbox from "../Toolbox.ts"
+import * as AtOnce from "./atOnce.ts"
 import * as EarlyStart from "./earlyStart.ts"
 import type * as Journaled from "./journal/conversation.ts"
+import { retryFrom } from "./retryFrom.ts"
 import * as Telemetry from "./telemetry.ts"
 import { nextStep, sendable, textOf, withoutCalls } from "./turnEnd.ts"
 
@@ -135,12 +137,15 @@ const loop = <Tools extends Tool.Tool>(
       )
 
     /** A conversation with calls in it has to be sent with some tools. */
-    const offered = Effect.gen(function* () {
-      if (options.withholdOpen !== true) return allTools
-      const unavailable = yield* ToolRunner.unavailable(toolbox)
-      const tools = allTools.filter(({ name }) => !unavailable.has(name))
-      return tools.length === 0 ? allTools : tools
-    })
+    const offered =
+      options.withholdOpen === true
+        ? Effect.map(ToolRunner.unavailable(toolbox), (unavailable) => {
+            const tools = allTools.filter(({ name }) => !unavailable.has(name))
+            return tools.length === 0 ? allTools : tools
+          })
+        : Effect.succeed(allTools)
+
+    const schedule = Schedule.whileInput(options.modelRetry ?? defaultRetry, (error) => error.retryable)
 
     const early = yield* EarlyStart.make({
       toolbox,
@@ -156,8 +161,10 @@ const loop = <Tools extends Tool.Tool>(
     const askOnce = (request: Model.TurnRequest) =>
       Effect.suspend(() => {
         const calls = early.listen(request.messages)
-        const onEvent = (event: Model.TurnEvent) =>
-          Effect.zipRight(calls.hear(event), options.onEvent?.(event) ?? Effect.void)
+        const onEvent = (event: Model.TurnEvent) => {
+          const heard = calls.hear(event)
+          return options.onEvent === undefined ? heard : AtOnce.zipRight(heard, options.onEvent(event))
+        }
         return chat(request, log?.id, onEvent).pipe(
           Effect.map((turn) => ({ turn: calls.named(turn), calls })),
           Effect.onError(() => calls.drop)
@@ -167,10 +174,8 @@ const loop = <Tools extends Tool.Tool>(
     const ask = Effect.gen(function* () {
       const messages = yield* Ref.get(history)
       const tools = yield* offered
-      return yield* Effect.retry(askOnce({ system, messages, tools, maxTokens }), {
-        schedule: options.modelRetry ?? defaultRetry,
-        while: (error) => error.retryable
-      })
+      const once = askOnce({ system, messages, tools, maxTokens })
+      return yield* Effect.catchAll(once, (error) => retryFrom(error, once, schedule))
     })
 
     const exchange = (turn: Model.Turn, batch: BatchResult<Tools> | undefined) => {

@@ -14,6 +14,7 @@ import * as ToolRunner from "../services/ToolRunner.ts"
 import type * as Tool from "../Tool.ts"
 import type { ToolCall } from "../ToolCall.ts"
 import type { Toolbox } from "../Toolbox.ts"
+import * as AtOnce from "./atOnce.ts"
 import * as Effects from "./effects.ts"
 import * as Kept from "./kept.ts"
 import type { Restore } from "./job.ts"
@@ -27,6 +28,7 @@ export interface EarlyStart<out Tools extends Tool.Tool> {
 }
 
 export interface Listener<out Tools extends Tool.Tool> {
+  /** To be run at once. */
   readonly hear: (event: Model.TurnEvent) => Effect.Effect<void>
   /** The complete turn, with ids that the API accepts: for the calls those under which they were started. */
   readonly named: (turn: Model.Turn) => Model.Turn
@@ -103,26 +105,36 @@ export const make = <Tools extends Tool.Tool>(
           return tell(batch)
         })
 
-      const batch = Effect.gen(function* () {
-        opened ??= yield* open({ recall: answers.recall, onInterrupt })
-        return opened.batch
-      })
+      /** To be run at once. */
+      const batch = (): Effect.Effect<ToolRunner.OpenBatch<Tools>> =>
+        opened === undefined
+          ? Effect.map(open({ recall: answers.recall, onInterrupt }), (fresh) => {
+              opened = fresh
+              return fresh.batch
+            })
+          : Effect.succeed(opened.batch)
 
-      const submit = (calls: ReadonlyArray<ToolCall>, hold: (call: ToolCall) => boolean) =>
-        Effect.gen(function* () {
-          if (calls.length === 0) return
-          const open = yield* batch
-          for (const call of calls) {
-            submitted.push(call)
-            yield* open.submit(call, { hold: hold(call) })
-          }
-        })
+      /** To be run at once. */
+      const submit = (calls: ReadonlyArray<ToolCall>, hold: (call: ToolCall) => boolean): Effect.Effect<void> => {
+        if (calls.length === 0) return Effect.void
+        return AtOnce.flatMap(batch(), (open) =>
+          Effect.forEach(
+            calls,
+            (call) => {
+              submitted.push(call)
+              return open.submit(call, { hold: hold(call) })
+            },
+            { discard: true }
+          )
+        )
+      }
 
-      const prove = Effect.suspend(() => {
+      /** To be run at once. */
+      const prove = (): Effect.Effect<void> => {
         const calls = unproven
         unproven = []
         return submit(calls, (call) => !startsEarly(call))
-      })
+      }
 
       const drop = Effect.suspend(() => opened?.close ?? Effect.void)
 
@@ -131,7 +143,7 @@ export const make = <Tools extends Tool.Tool>(
           case "BlockStarted":
             // Another model takes over from one that refused, maybe in the middle of the call before.
             if (event.type === "fallback") isTrusted = false
-            return isTrusted ? prove : Effect.void
+            return isTrusted ? prove() : Effect.void
           case "BlockCompleted": {
             const { block, call } = event
             if (isTrusted && call !== undefined) unproven = [...unproven, { ...call, id: idOf(block) }]
@@ -160,7 +172,7 @@ export const make = <Tools extends Tool.Tool>(
             yield* drop
             return yield* listen(messages).run(turn, restore, onInterrupted)
           }
-          const { await: ended, seal } = yield* batch
+          const { await: ended, seal } = yield* batch()
           // All have to be there before the first of them starts, so that none misses what it has to wait for.
           yield* submit(turn.calls.slice(submitted.length), () => true)
           tell = onInterrupted

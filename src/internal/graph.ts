@@ -38,7 +38,8 @@ const build = (needs: Needs) =>
 
 /** The sets of calls that wait for each other; of one call where it waits for itself. */
 const knots = (needs: Needs): ReadonlyArray<ReadonlyArray<number>> => {
-  if (needs.every((targets) => targets.length === 0)) return []
+  // Nearly every model names only calls it has made before, and they can wait for each other in no circle.
+  if (needs.every((targets, i) => targets.every((target) => target < i))) return []
   const graph = build(needs)
   return Graph.isAcyclic(graph)
     ? []

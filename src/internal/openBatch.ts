@@ -7,6 +7,7 @@ import type * as Scope from "effect/Scope"
 import type { OpenBatch } from "../services/ToolRunner.ts"
 import type * as Tool from "../Tool.ts"
 import type { ToolResult } from "../ToolResult.ts"
+import * as AtOnce from "./atOnce.ts"
 import type { Opened } from "./scheduler.ts"
 
 export const make = <Tools extends Tool.Tool, R>(
@@ -30,7 +31,7 @@ export const make = <Tools extends Tool.Tool, R>(
         done()
       })
       yield* Effect.addFinalizer(() =>
-        Effect.all([isDone ? Effect.void : batch.stop, landed.shutdown, batch.close], { discard: true })
+        AtOnce.zipRight(isDone ? Effect.void : batch.stop, Effect.zipRight(landed.shutdown, batch.close))
       )
       yield* restore(batch.recall)
       const seal = Effect.zipRight(
@@ -46,7 +47,7 @@ export const make = <Tools extends Tool.Tool, R>(
           Effect.suspend(() =>
             isSealed
               ? Effect.dieMessage(`The batch is sealed: it takes no call ${call.id} any more`)
-              : Effect.zipRight(batch.add([call], hold), batch.go)
+              : AtOnce.zipRight(batch.add([call], hold), batch.go)
           ),
         seal: Effect.suspend(() => (isSealed ? Effect.void : Effect.uninterruptible(Effect.zipRight(seal, batch.go)))),
         results: Mailbox.toStream(landed),

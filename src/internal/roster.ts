@@ -88,14 +88,14 @@ export const make = (enqueue: (node: Node.Node) => void): Roster => {
   }
 
   const needTargets = (node: Node.Node): void => {
-    const expected = new Set<string>()
+    let expected: Set<string> | undefined
     for (const target of node.own.targets) {
       const { kind, name } = target
       const [found] = names.find(name, kind)
       const other = found === undefined ? undefined : nodes[found]
       if (other !== undefined) need(node, target, other)
-      else if (!expected.has(`${kind} ${name}`)) {
-        expected.add(`${kind} ${name}`)
+      else if (expected?.has(`${kind} ${name}`) !== true) {
+        expected = (expected ?? new Set()).add(`${kind} ${name}`)
         names.expect(name, kind, node.index)
         node.expected++
         node.unmet++
@@ -135,10 +135,10 @@ export const make = (enqueue: (node: Node.Node) => void): Roster => {
   }
 
   const needTools = (node: Node.Node): void => {
-    const before = new Set(toolsBefore(node))
-    if (before.size === 0) return
+    const before = toolsBefore(node)
+    if (before.length === 0) return
     for (const other of nodes)
-      if (other !== node && before.has(other.call.name)) need(node, { isReference: false }, other)
+      if (other !== node && before.includes(other.call.name)) need(node, { isReference: false }, other)
   }
 
   const refuseCycles = (): void => {
@@ -150,6 +150,7 @@ export const make = (enqueue: (node: Node.Node) => void): Roster => {
   }
 
   const untangle = (): void => {
+    if (lastOf.size === 0) return
     const pending = nodes.map((node) => isPending(node))
     const after = new Map(
       nodes.flatMap((node, i) => (pending[i] && node.after !== undefined ? [[i, node.after] as const] : []))

@@ -60,7 +60,7 @@ export interface Batch<Tools extends Tool.Tool> extends Jobs.Batch<Tools> {
 
 /** A batch to which calls can be added. */
 export interface Opened<Tools extends Tool.Tool> {
-  /** Adds calls, in call order; starts nothing. With `hold` they wait until the batch is sealed. */
+  /** Adds calls, in call order; starts nothing. With `hold` they wait until the batch is sealed. To be run at once. */
   readonly add: (calls: ReadonlyArray<ToolCall>, hold: boolean) => Effect.Effect<void>
   /** No call comes any more. Starts nothing. */
   readonly seal: Effect.Effect<void>
@@ -128,17 +128,14 @@ const mayHaveChanged = ({ definition, progress: { instead, last, settled } }: Jo
 
 /** Waits until a call has its result. */
 const landed = (node: Node): Effect.Effect<void> =>
-  Effect.suspend(() =>
-    node.result !== undefined
-      ? Effect.void
-      : Effect.async((resume) => {
-          const before = node.onLand
-          node.onLand = () => {
-            before?.()
-            resume(Effect.void)
-          }
-        })
-  )
+  Effect.async((resume) => {
+    if (node.result !== undefined) return resume(Effect.void)
+    const before = node.onLand
+    node.onLand = () => {
+      before?.()
+      resume(Effect.void)
+    }
+  })
 
 /** `runtime` is that of the fiber that opens it. */
 export const open = <Tools extends Tool.Tool>(
@@ -403,12 +400,10 @@ export const open = <Tools extends Tool.Tool>(
 
   return {
     add: (calls, hold) =>
-      Effect.suspend(() =>
-        AtOnce.flatMap(jobs.learn(calls), () => {
-          for (const call of calls) addOne(call, hold)
-          return Effect.void
-        })
-      ),
+      AtOnce.flatMap(jobs.learn(calls), () => {
+        for (const call of calls) addOne(call, hold)
+        return Effect.void
+      }),
     left: () => left,
     seal: Effect.sync(() => {
       roster.seal()
@@ -428,11 +423,9 @@ export const open = <Tools extends Tool.Tool>(
       drain()
     }),
     join: Effect.suspend(() =>
-      Effect.asVoid(
-        Effect.all(
-          nodes.map((node) => landed(node)),
-          { mode: "either" }
-        )
+      Effect.all(
+        nodes.filter((node) => node.result === undefined).map((node) => landed(node)),
+        { mode: "either", discard: true }
       )
     ),
     finish,

@@ -17,6 +17,7 @@ import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as ScheduleInterval from "effect/ScheduleInterval"
 import { type Answer, type Deadline, type Job, tell } from "../internal/job.ts"
 import type { Failed } from "../internal/failed.ts"
+import { retryFrom } from "../internal/retryFrom.ts"
 import type { ResolvedBackOff, ResolvedRetry } from "../internal/resolve.ts"
 import type { CallEvent } from "../services/BatchEvents.ts"
 import type { Effects } from "../Tool.ts"
@@ -164,15 +165,8 @@ const repeats = (job: Job, retry: ResolvedRetry, deadline: Deadline): Schedule.S
 
 const again =
   (job: Job, retry: ResolvedRetry, deadline: Deadline, once: Effect.Effect<Answer, Failed>) =>
-  (failed: Failed): Effect.Effect<Answer, Failed> => {
-    let attempt: Effect.Effect<Answer, Failed> = Effect.fail(failed)
-    const next = Effect.suspend(() => {
-      const current = attempt
-      attempt = once
-      return current
-    })
-    return Effect.mapError(Effect.retry(next, repeats(job, retry, deadline)), (failed) => lastWord(job, failed))
-  }
+  (failed: Failed): Effect.Effect<Answer, Failed> =>
+    Effect.mapError(retryFrom(failed, once, repeats(job, retry, deadline)), (failed) => lastWord(job, failed))
 
 /**
  * Runs `first`, and `once` again and again as the job's policy allows.
@@ -188,7 +182,7 @@ export const after = (
 ): Effect.Effect<Answer, Failed> => {
   const { retry } = job.policy
   if (retry === undefined || retry.times === 0) return first
-  // Most calls succeed at once: the schedule is made for those that do not, and they alone take the step of `catchAll`.
+  // Most calls succeed at once: those that do not alone take the step of `catchAll`.
   return Effect.catchAllCause(first, (cause) =>
     Effect.catchAll(Effect.failCause(cause), again(job, retry, deadline, once))
   )

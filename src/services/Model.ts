@@ -3,12 +3,13 @@
  *
  * @since 0.1.0
  */
+import * as Channel from "effect/Channel"
 import * as Chunk from "effect/Chunk"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { ToolCall } from "../ToolCall.ts"
 import type { ToolDescription } from "../Toolbox.ts"
@@ -125,15 +126,18 @@ const lastOf = (
   onEvent: (event: TurnEvent) => Effect.Effect<void>
 ): Effect.Effect<TurnEvent | undefined, ModelError> =>
   Effect.scopedWith((scope) =>
-    Effect.flatMap(Scope.extend(Stream.toPull(events), scope), (pull) => {
+    Effect.flatMap(Channel.toPullIn(Stream.toChannel(events), scope), (pull) => {
       let last: TurnEvent | undefined
-      const rest: Effect.Effect<TurnEvent | undefined, ModelError> = Effect.matchEffect(pull, {
-        onFailure: Option.match({ onNone: () => Effect.sync(() => last), onSome: (error) => Effect.fail(error) }),
-        onSuccess: (chunk) => {
-          last = Option.getOrElse(Chunk.last(chunk), () => last)
-          return Effect.zipRight(Effect.forEach(chunk, onEvent, { discard: true }), rest)
-        }
-      })
+      const rest: Effect.Effect<TurnEvent | undefined, ModelError> = Effect.flatMap(
+        pull,
+        Either.match({
+          onLeft: () => Effect.succeed(last),
+          onRight: (chunk) => {
+            last = Option.getOrElse(Chunk.last(chunk), () => last)
+            return Effect.zipRight(Effect.forEach(chunk, onEvent, { discard: true }), rest)
+          }
+        })
+      )
       return rest
     })
   )

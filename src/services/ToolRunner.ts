@@ -16,6 +16,7 @@ import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { BatchResult } from "../BatchResult.ts"
+import * as AtOnce from "../internal/atOnce.ts"
 import * as Open from "../internal/openBatch.ts"
 import * as Runner from "../internal/runner.ts"
 import * as Scheduler from "../internal/scheduler.ts"
@@ -200,8 +201,7 @@ export const make = (options: Options = {}): Effect.Effect<Context.Tag.Service<T
           const mayRepeat = repeated(calls)
           const opened = openWith(toolbox, given, { mayRepeat: (name) => mayRepeat.has(name), onLand: constVoid })
           return Effect.flatMap(opened, (batch) =>
-            batch.add(calls, false).pipe(
-              Effect.zipRight(batch.seal),
+            AtOnce.zipRight(batch.add(calls, false), batch.seal).pipe(
               Effect.zipRight(restore(batch.recall)),
               Effect.zipRight(batch.go),
               Effect.zipRight(restore(batch.join)),

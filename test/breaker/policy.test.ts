@@ -223,6 +223,21 @@ describe("two policies for one name", () => {
     })
   )
 
+  it.effect("one that is written anew with every call is worked out once", () =>
+    Effect.gen(function* () {
+      let steps = 0
+      const openFor = Schedule.map(Schedule.spaced("10 seconds"), () => (steps += 1))
+      const call = Effect.suspend(() =>
+        CircuitBreaker.execute(Effect.void, { key: "a", policy: { openFor, trip: { consecutive: 3 } } })
+      )
+      yield* call
+      const once = steps
+      assert.isAbove(once, 0)
+      yield* Effect.repeatN(call, 3)
+      assert.strictEqual(steps, once)
+    }).pipe(Effect.provide(CircuitBreaker.layerMemory))
+  )
+
   it.effect("who gives none decides nothing: the first that is given holds, also where the breaker is in use", () =>
     Effect.gen(function* () {
       const breakers = yield* CircuitBreaker.CircuitBreaker

@@ -1,11 +1,13 @@
 /** From a stored state machine to the breaker its users hold: errors, metrics, waiting for it to open. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
 import * as Equivalence from "effect/Equivalence"
 import * as FiberRef from "effect/FiberRef"
 import * as Metric from "effect/Metric"
 import * as MetricLabel from "effect/MetricLabel"
 import type * as Scope from "effect/Scope"
+import { structuralRegion } from "effect/Utils"
 import * as Policy from "../../policies/CircuitBreaker.ts"
 import { now } from "../../policies/Timeout.ts"
 import type { Breaker, Outcome, Status, Transition } from "../../services/CircuitBreaker.ts"
@@ -189,9 +191,13 @@ interface Known extends Made {
   /** The breaker, as an effect that is done. */
   readonly there: Effect.Effect<Breaker>
   settings: Settings
-  /** As it was first given: whoever comes with the very same need not be compared. Missing while nobody gave one. */
+  /** As it was first given. Missing while nobody gave one. */
   policy: Policy.CircuitBreakerPolicy | undefined
 }
+
+/** Whether two policies are written alike: nothing has to be worked out then, for a policy that is made with every call. */
+const isAlike = (one: Policy.CircuitBreakerPolicy, other: Policy.CircuitBreakerPolicy | undefined): boolean =>
+  one === other || structuralRegion(() => Equal.equals(one, other))
 
 /** Two policies say the same where all they decide is the same. The lease follows from who uses the breaker. */
 const same = Equivalence.mapInput(Equivalence.string, (settings: Settings) =>
@@ -229,7 +235,7 @@ export const registry = (
       Policy.checkPolicy(policy ?? {}, `CircuitBreaker ${JSON.stringify(name)}`)
       const settings = yield* Policy.settings(policy ?? {}, lease)
       const found = known.get(name) ?? (yield* madeOnce(name, settings, policy))
-      if (policy === undefined || policy === found.policy) return found.breaker
+      if (policy === undefined || isAlike(policy, found.policy)) return found.breaker
       if (found.policy === undefined) {
         found.policy = policy
         found.settings = settings
@@ -242,7 +248,7 @@ export const registry = (
 
     return (name, policy, lease) => {
       const found = known.get(name)
-      return found !== undefined && (policy === undefined || policy === found.policy)
+      return found !== undefined && (policy === undefined || isAlike(policy, found.policy))
         ? found.there
         : Effect.suspend(() => decide(name, policy, lease))
     }

@@ -5,9 +5,9 @@ import * as Exit from "effect/Exit"
 /** Whether the effect is its own exit. */
 export const isExit = <A, E, R>(effect: Effect.Effect<A, E, R>): effect is Exit.Exit<A, E> => Exit.isExit(effect)
 
-/** `Effect.zipRight`. */
+/** `Effect.zipRight`, which otherwise looks first whether it was given options. */
 export const zipRight = <A, E>(first: Effect.Effect<unknown>, second: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-  isExit(first) && Exit.isSuccess(first) ? second : Effect.zipRight(first, second)
+  isExit(first) && Exit.isSuccess(first) ? second : Effect.flatMap(first, () => second)
 
 /** `Effect.flatMap` for who is about to run it: where the answer is there already, `f` is called now. */
 export const flatMap = <A, E, R, B, E2, R2>(

@@ -3,7 +3,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
+import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
@@ -207,11 +207,15 @@ const ended = (begun: Begun, exit: Exit.Exit<Answer, Failed.Failed>): Effect.Eff
   const { call, execution, job, span, startedAt } = begun
   const recorded = execution.onExit(exit, job.shared.time() - startedAt)
   if (span !== undefined) Telemetry.attemptEnded(span, exit, job.shared.telemetry)
-  const told = AtOnce.zipRight(recorded, tellEnd(begun, exit))
+  const told = tellEnd(begun, exit)
   const failed = Exit.isSuccess(exit) ? undefined : Option.getOrUndefined(Cause.failureOption(exit.cause))
-  if (failed === undefined) return AtOnce.zipRight(told, exit)
+  if (failed === undefined) return AtOnce.zipRight(recorded, AtOnce.zipRight(told, exit))
   job.progress.last = failed
-  return told.pipe(Effect.zipRight(Recall.attemptFailed(job, call.attempt, failed)), Effect.zipRight(exit))
+  return recorded.pipe(
+    Effect.zipRight(told),
+    Effect.zipRight(Recall.attemptFailed(job, call.attempt, failed)),
+    Effect.zipRight(exit)
+  )
 }
 
 /**
@@ -229,12 +233,12 @@ class Here extends Begun implements Deadlines.Deadline {
     this.at = this.startedAt + this.millis
   }
 
-  /** In that fiber, which is the one that runs this. */
-  run(fiber: AnyFiber, input: unknown): Effect.Effect<Answer, Failed.Failed> {
+  /** In that fiber, which is the one that calls this. */
+  run(input: unknown): Effect.Effect<Answer, Failed.Failed> {
     const { execution, job, restore } = this
     const { deadlines } = job.shared
-    this.#fiber = fiber
-    job.progress.running.add(fiber)
+    this.#fiber = Option.getOrUndefined(Fiber.getCurrentFiber())
+    if (this.#fiber !== undefined) job.progress.running.add(this.#fiber)
     job.progress.here = this
     deadlines.arm(this)
     if (Number.isFinite(this.idleMillis)) {
@@ -336,10 +340,7 @@ const run = (
 ): Effect.Effect<Answer, Failed.Failed> => {
   const begun = new (job.ownsFiber ? Here : Begun)(job, deadline, restore, execution, span)
   job.ownsFiber = false
-  const run =
-    begun instanceof Here
-      ? Effect.withFiberRuntime<Answer, Failed.Failed>((fiber) => begun.run(fiber, input))
-      : apart(begun, input)
+  const run = begun instanceof Here ? begun.run(input) : apart(begun, input)
   const { call, told } = begun
   if (told === undefined) return run
   job.progress.underWay ??= new Set()

@@ -1,10 +1,11 @@
 /** A call in the scheduler's graph: whom it waits for, who waits for it, and what it has come to. */
 import type * as Either from "effect/Either"
+import type * as Fiber from "effect/Fiber"
 import type { ToolCall } from "../ToolCall.ts"
 import type { Parsed } from "../Reference.ts"
 import type * as ToolResult from "../ToolResult.ts"
 import type * as Failed from "./failed.ts"
-import type { Job } from "./job.ts"
+import type { Answer, Job } from "./job.ts"
 import type { Looked, Ready } from "./jobs.ts"
 import type { Kind } from "./names.ts"
 
@@ -56,6 +57,8 @@ export class Node {
   /** From where on in the journal's log an answer to it is not out of date. */
   since = -1
   job: Job | undefined = undefined
+  /** While it runs. */
+  fiber: Fiber.RuntimeFiber<Answer, Failed.Failed> | undefined = undefined
   result: ToolResult.ToolResult | undefined = undefined
   /** Told of the result, where somebody waits for it. */
   onLand: (() => void) | undefined = undefined

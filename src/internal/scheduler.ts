@@ -181,12 +181,13 @@ export const open = <Tools extends Tool.Tool>(
   const { nodes } = roster
   const waits = witness.tell && Waits.make(nodes, witness.tell)
   const flights = Coalesce.flights((i) => nodes[i]?.result)
-  const active = new Map<Node, Fiber.RuntimeFiber<Answer, Failed.Failed>>()
   let nextInQueue = 0
   let toldInQueue = 0
   let isDraining = false
   let stopped = false
   let left = 0
+  /** How many calls have a fiber. */
+  let active = 0
 
   const outputsFor = (node: Node): ReadonlyMap<string, unknown> | undefined => {
     if (node.needs.length === 0) return undefined
@@ -271,11 +272,13 @@ export const open = <Tools extends Tool.Tool>(
     const node = nodes[job.index]
     if (node === undefined) return
     const fiber = forkOf(node)(call)
-    active.set(node, fiber)
+    if (node.fiber === undefined) active++
+    node.fiber = fiber
     fiber.addObserver((exit) => {
       // One that was left to a handler says nothing any more.
-      if (stopped || active.get(node) !== fiber) return
-      active.delete(node)
+      if (stopped || node.fiber !== fiber) return
+      node.fiber = undefined
+      active--
       const result = ended(job, exit)
       land(node, result)
       landFollowers(node, result)
@@ -322,7 +325,7 @@ export const open = <Tools extends Tool.Tool>(
   const drain = (): void => {
     if (isDraining) return
     isDraining = true
-    while (nextInQueue < queue.length && active.size < batch.concurrency) {
+    while (nextInQueue < queue.length && active < batch.concurrency) {
       const node = queue[nextInQueue++]
       if (node !== undefined) start(node)
     }
@@ -377,16 +380,18 @@ export const open = <Tools extends Tool.Tool>(
 
   const stop = Effect.gen(function* () {
     stopped = true
-    const handlers = Array.from(active.keys()).flatMap(({ job }) => job?.progress.running.all() ?? [])
     const unfinished = nodes.filter((node) => node.result === undefined)
+    const running = unfinished.filter(({ fiber }) => fiber !== undefined)
+    const handlers = running.flatMap(({ job }) => job?.progress.running.all() ?? [])
     for (const node of unfinished) {
       node.result =
-        node.job === undefined || !active.has(node)
+        node.job === undefined || node.fiber === undefined
           ? unstarted(node.call, Failed.of(new ToolError.NotStarted({ reason: "interrupted" })))
           : interrupted(node.job)
     }
-    for (const { job } of active.keys()) job?.progress.here?.abandon()
-    yield* Effect.forEach(Array.from(active.values()), (fiber) => Fiber.interruptFork(fiber), { discard: true })
+    for (const { job } of running) job?.progress.here?.abandon()
+    const fibers = running.flatMap(({ fiber }) => fiber ?? [])
+    yield* Effect.forEach(fibers, (fiber) => Fiber.interruptFork(fiber), { discard: true })
     for (const node of unfinished) {
       const { result } = node
       if (result !== undefined) witness.finished(node, result)

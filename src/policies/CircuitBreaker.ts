@@ -227,13 +227,13 @@ const outcomeOf = (job: Job, exit: Exit.Failure<unknown, Failed.Failed>, group: 
 
 /**
  * Lets one execution through to `use`, which is given the permit; none where there is no breaker. Called where
- * interruption is masked; where the circuit lets nothing through, `leave` is run.
+ * interruption is masked; where the circuit lets nothing through, what `leave` gives is run.
  *
  * @internal
  */
 export const acquire = <A>(
   job: Job,
-  leave: Effect.Effect<void>,
+  leave: () => Effect.Effect<unknown>,
   restore: Restore,
   use: (permit: Permit | undefined) => Effect.Effect<A, Failed.Failed>
 ): Effect.Effect<A, Failed.Failed> => {
@@ -241,7 +241,7 @@ export const acquire = <A>(
   const { breaker } = guards
   if (breaker === undefined) return use(undefined)
   const refuse = (cause: Cause.Cause<CircuitOpen>) =>
-    Effect.zipRight(leave, Effect.failCause(Cause.map(cause, refused(job))))
+    Effect.zipRight(leave(), Effect.failCause(Cause.map(cause, refused(job))))
   const admitted = breaker.admit(restore, shared.time)
   if (!AtOnce.isExit(admitted)) return Effect.matchCauseEffect(admitted, { onFailure: refuse, onSuccess: use })
   return Exit.isSuccess(admitted) ? use(admitted.value) : refuse(admitted.cause)

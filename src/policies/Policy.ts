@@ -159,7 +159,7 @@ const acquired = (
   restore: Restore
 ): Effect.Effect<Answer, Failed.Failed> => {
   if (!spend(job)) return leave === undefined ? spent(job) : Effect.zipRight(leave, spent(job))
-  const undo = leave === undefined ? unspend(job) : Effect.zipRight(unspend(job), leave)
+  const undo = () => (leave === undefined ? unspend(job) : Effect.zipRight(unspend(job), leave))
   return CircuitBreaker.acquire(job, undo, restore, (permit) => {
     const admitted = new Admitted(job, source, leave, permit)
     if (job.entry === undefined) return execute(job, input, deadline, restore, admitted)

@@ -111,17 +111,19 @@ export interface Execution {
 class CallOf implements Tool.Call {
   readonly id: string
   readonly attempt: number
-  readonly dependencies: ReadonlyMap<string, unknown>
   readonly #begun: Begun
 
   constructor(begun: Begun, attempt: number) {
     this.id = begun.job.call.id
     this.attempt = attempt
-    this.dependencies = begun.job.dependencies
     this.#begun = begun
   }
 
   // What follows is made only for those who read it.
+  get dependencies(): ReadonlyMap<string, unknown> {
+    return this.#begun.job.dependencies
+  }
+
   get progress(): Tool.Call["progress"] {
     const begun = this.#begun
     const { attempt } = this

@@ -37,6 +37,8 @@ export interface Shared {
   readonly resources: Resources
   readonly outputStore: OutputStore.OutputStore["Type"] | undefined
   readonly telemetry: Telemetry
+  /** The outputs of the calls that the one at that position needs, by id. */
+  readonly outputsFor: (index: number) => ReadonlyMap<string, unknown>
   readonly fork: Fork
   /** Runs a call in a fiber of its own until it lands, or goes on with it in another. */
   readonly lead: (job: Job, call: Effect.Effect<Answer, Failed>) => void
@@ -61,6 +63,7 @@ export interface Job {
   readonly metrics: ToolMetrics
   /** Worked out when it is first asked for. */
   readonly idempotencyKey: string
+  /** The outputs of the calls it needs, by id. Looked up when they are first asked for. */
   readonly dependencies: ReadonlyMap<string, unknown>
   readonly progress: Progress
   /** What the journal knows of it; missing where there is none. */
@@ -177,7 +180,9 @@ export const besideAttempts = (job: Job, attempt: number): Tool.Call => ({
   get idempotencyKey() {
     return job.idempotencyKey
   },
-  dependencies: job.dependencies,
+  get dependencies() {
+    return job.dependencies
+  },
   progress: () => done
 })
 

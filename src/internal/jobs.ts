@@ -54,10 +54,11 @@ export interface Batch<Tools extends Tool.Tool> {
   readonly runner: Runner
 }
 
-const noOutputs: ReadonlyMap<string, unknown> = new Map()
-
-/** What names an operation: the call it serves, unless it is the work of another tool in its place. */
-type Naming = { readonly repeats: number } | { readonly name: string }
+/**
+ * What names an operation besides the call it serves: how many calls of the same id came before; where it is the work of
+ * another tool in its place, the whole name.
+ */
+type Naming = number | string
 
 /** So that no slash of an id is taken for one between two parts of a name. */
 const part = (id: string): string => (/[%/]/.test(id) ? id.replaceAll("%", "%25").replaceAll("/", "%2F") : id)
@@ -67,10 +68,9 @@ const part = (id: string): string => (/[%/]/.test(id) ? id.replaceAll("%", "%25"
  * call id differ in it only where the model gave an id twice.
  */
 const nameOf = (batchId: string, callId: string, tool: string, input: string | undefined, naming: Naming): string => {
-  if ("name" in naming) return naming.name
-  const { repeats } = naming
+  if (typeof naming === "string") return naming
   const hash = (Hash.string(input ?? "") >>> 0).toString(36)
-  return `${batchId}/${part(callId)}/${tool}/${hash}${repeats === 0 ? "" : `~${repeats}`}`
+  return `${batchId}/${part(callId)}/${tool}/${hash}${naming === 0 ? "" : `~${naming}`}`
 }
 
 type InsteadOf = (job: Job, tool: Tool.Tool, input: unknown) => Effect.Effect<Answer, Failed.Failed>
@@ -87,7 +87,6 @@ class JobOf implements Job {
   readonly policy: Resolved
   readonly guards: Guards
   readonly metrics: ToolMetrics
-  readonly dependencies: ReadonlyMap<string, unknown>
   readonly progress: Progress
   readonly entry: Entry.Entry | undefined
   decoded: unknown = undefined
@@ -97,6 +96,7 @@ class JobOf implements Job {
   letGo: Job["letGo"] = undefined
   readonly #naming: Naming
   readonly #insteadOf: InsteadOf
+  #dependencies: ReadonlyMap<string, unknown> | undefined
   #name: string | undefined
   #canonical: string | undefined
   #isCanonical = false
@@ -106,7 +106,6 @@ class JobOf implements Job {
     call: ToolCall,
     index: number,
     ready: Ready,
-    dependencies: ReadonlyMap<string, unknown>,
     progress: Progress,
     naming: Naming,
     insteadOf: InsteadOf,
@@ -125,7 +124,6 @@ class JobOf implements Job {
     this.policy = protection.policy
     this.guards = protection.guards
     this.metrics = shared.telemetry.metrics(definition.name)
-    this.dependencies = dependencies
     this.progress = progress
     this.#naming = naming
     this.#insteadOf = insteadOf
@@ -138,7 +136,7 @@ class JobOf implements Job {
         callId: call.id,
         tool: definition.name,
         input: this.canonical,
-        isInstead: "name" in naming ? (true as const) : undefined
+        isInstead: typeof naming === "string" ? (true as const) : undefined
       }
       this.entry = known.entry(definition, operation, isHere, since)
       this.#name = this.entry.operation.key
@@ -147,6 +145,10 @@ class JobOf implements Job {
 
   goOn(first: Effect.Effect<Answer, Failed.Failed>): void {
     CallRun.goOn(this, first)
+  }
+
+  get dependencies(): ReadonlyMap<string, unknown> {
+    return (this.#dependencies ??= this.shared.outputsFor(this.index))
   }
 
   get canonical(): string | undefined {
@@ -233,10 +235,9 @@ export const make = <Tools extends Tool.Tool>(
         { ...job.call, name: definition.name, input },
         job.index,
         prepared.right,
-        job.dependencies,
         // Its executions are its own, but an interruption has to know that something of this call is running.
         { ...notBegun(), running: job.progress.running, underWay: (job.progress.underWay ??= new Set()) },
-        { name: Entry.insteadKey(job.idempotencyKey, definition.name) },
+        Entry.insteadKey(job.idempotencyKey, definition.name),
         insteadOf,
         entries,
         constTrue,
@@ -280,11 +281,7 @@ export const make = <Tools extends Tool.Tool>(
     /** Decodes the arguments, with all references in them resolved. */
     prepare: ({ handler, protection, tool, written }: Looked): Either.Either<Ready, Failed.Failed> =>
       prepare(tool, written, handler, batch.id, protection),
-    job: (
-      { call, index, repeats, since }: Pick<Node, "call" | "index" | "repeats" | "since">,
-      ready: Ready,
-      dependencies: ReadonlyMap<string, unknown> = noOutputs
-    ): Job =>
-      new JobOf(shared, call, index, ready, dependencies, notBegun(), { repeats }, insteadOf, entries, isHere, since)
+    job: ({ call, index, repeats, since }: Pick<Node, "call" | "index" | "repeats" | "since">, ready: Ready): Job =>
+      new JobOf(shared, call, index, ready, notBegun(), repeats, insteadOf, entries, isHere, since)
   }
 }

@@ -9,6 +9,8 @@ export interface Names {
   /** The calls of that name, as far as they are there. */
   readonly find: (name: string, kind: Kind) => ReadonlyArray<number>
   readonly expect: (name: string, kind: Kind, by: number) => void
+  /** Whether every name that was asked for is that of a call, and none that of several. */
+  readonly isClear: () => boolean
 }
 
 /** Call `by` waits for a call of that name. */
@@ -19,10 +21,12 @@ export interface Expecting {
 
 const none: ReadonlyArray<never> = []
 
-const append = <A>(map: Map<string, Array<A>>, key: string, value: A): void => {
+/** Gives how many there are now. */
+const append = <A>(map: Map<string, Array<A>>, key: string, value: A): number => {
   const known = map.get(key)
-  if (known === undefined) map.set(key, [value])
-  else known.push(value)
+  if (known !== undefined) return known.push(value)
+  map.set(key, [value])
+  return 1
 }
 
 const wholeNumber = /^[1-9]\d{0,8}$/
@@ -32,11 +36,12 @@ export const make = (): Names => {
   const byLabel = new Map<string, Array<number>>()
   const expected = new Map<string, Array<Expecting>>()
   let count = 0
+  let isUnique = true
   return {
     add: (i, id, label) => {
       count = i + 1
-      append(byId, id, i)
-      if (label !== undefined) append(byLabel, label, i)
+      if (append(byId, id, i) > 1) isUnique = false
+      if (label !== undefined && append(byLabel, label, i) > 1) isUnique = false
       if (expected.size === 0) return none
       const asked = new Set([`id ${id}`, `any ${id}`, `any ${label ?? id}`, `any ${i + 1}`])
       return [...asked].flatMap((key) => {
@@ -51,6 +56,7 @@ export const make = (): Names => {
       if (position !== undefined && position <= count) return [position - 1]
       return byLabel.get(name) ?? byId.get(name) ?? none
     },
-    expect: (name, kind, by) => append(expected, `${kind} ${name}`, { name, by })
+    expect: (name, kind, by) => void append(expected, `${kind} ${name}`, { name, by }),
+    isClear: () => isUnique && expected.size === 0
   }
 }

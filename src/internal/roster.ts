@@ -168,7 +168,7 @@ export const make = (enqueue: (node: Node.Node) => void): Roster => {
   }
 
   const seal = (): void => {
-    for (const node of nodes) if (isPending(node)) refuseUnresolved(node)
+    if (!names.isClear()) for (const node of nodes) if (isPending(node)) refuseUnresolved(node)
     for (const node of nodes) if (isPending(node)) needTools(node)
     refuseCycles()
     untangle()

@@ -23,6 +23,7 @@ import type { ToolCall } from "../ToolCall.ts"
 import * as ToolError from "../ToolError.ts"
 import type * as ToolResult from "../ToolResult.ts"
 import * as AtOnce from "./atOnce.ts"
+import { canonical } from "./canonical.ts"
 import * as CallRun from "./callRun.ts"
 import * as CallRuntime from "./callRuntime.ts"
 import * as Coalesce from "./coalesce.ts"
@@ -90,6 +91,11 @@ const unstarted = (call: ToolCall, failed: Failed.Failed): ToolResult.Failure =>
   attempts: 0,
   duration: Duration.zero
 })
+
+const canonicalOf = (ready: Either.Either<Jobs.Ready, Failed.Failed> | undefined): string | undefined =>
+  ready !== undefined && Either.isRight(ready) ? canonical(ready.right.written) : undefined
+
+const noOutputs: ReadonlyMap<string, unknown> = new Map()
 
 const faultOf = (either: Either.Either<unknown, Failed.Failed> | undefined): Failed.Failed | undefined =>
   either !== undefined && Either.isLeft(either) ? either.left : undefined
@@ -161,6 +167,7 @@ export const open = <Tools extends Tool.Tool>(
     resources: batch.runner.resources,
     outputStore: batch.runner.outputStore,
     telemetry,
+    outputsFor: (index) => outputsFor(index),
     fork,
     lead: (job, call) => lead(job, call),
     publish: witness.publish
@@ -189,10 +196,11 @@ export const open = <Tools extends Tool.Tool>(
   /** How many calls have a fiber. */
   let active = 0
 
-  const outputsFor = (node: Node): ReadonlyMap<string, unknown> | undefined => {
-    if (node.needs.length === 0) return undefined
+  const outputsFor = (index: number): ReadonlyMap<string, unknown> => {
+    const needs = nodes[index]?.needs ?? []
+    if (needs.length === 0) return noOutputs
     const outputs = new Map<string, unknown>()
-    for (const need of node.needs) {
+    for (const need of needs) {
       const result = nodes[need]?.result
       if (result?._tag === "Success") outputs.set(result.call.id, result.output)
     }
@@ -225,7 +233,7 @@ export const open = <Tools extends Tool.Tool>(
   /** Two reads are identical where they also wait for the same calls. */
   const shareKeyOf = (i: number): string | undefined => {
     const node = nodes[i]
-    const input = node?.job?.canonical
+    const input = node?.job?.canonical ?? canonicalOf(node?.own.ready)
     return node === undefined || input === undefined
       ? undefined
       : `${node.call.name} ${input} ${node.needs.toSorted((a, b) => a - b).join()}`
@@ -240,6 +248,7 @@ export const open = <Tools extends Tool.Tool>(
     node.result = result
     left--
     witness.finished(node, result)
+    if (!remembers && node.own.ready !== undefined) node.job = undefined
     node.onLand?.()
     batch.onLand(result)
     roster.landed(node)
@@ -296,7 +305,7 @@ export const open = <Tools extends Tool.Tool>(
     const ready = admitted(node)
     if (Either.isLeft(ready)) return landUnrun(node, unstarted(node.call, ready.left))
     if (remembers) node.since = since(node, nodes)
-    const job = (node.job ??= jobs.job(node, ready.right, outputsFor(node)))
+    const job = (node.job ??= jobs.job(node, ready.right))
     const part = isShareable(job)
       ? flights.join(fingerprint(node.call.name, job.written), node.index, shareKeyOf)
       : "lead"

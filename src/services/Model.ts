@@ -11,6 +11,7 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import * as AtOnce from "../internal/atOnce.ts"
 import type { ToolCall } from "../ToolCall.ts"
 import type { ToolDescription } from "../Toolbox.ts"
 
@@ -134,7 +135,10 @@ const lastOf = (
           onLeft: () => Effect.succeed(last),
           onRight: (chunk) => {
             last = Option.getOrElse(Chunk.last(chunk), () => last)
-            return Effect.zipRight(Effect.forEach(chunk, onEvent, { discard: true }), rest)
+            // Most events come one by one.
+            const told =
+              chunk.length === 1 ? onEvent(Chunk.unsafeHead(chunk)) : Effect.forEach(chunk, onEvent, { discard: true })
+            return AtOnce.zipRight(told, rest)
           }
         })
       )

@@ -8,12 +8,12 @@ import * as CallScheduler from "./callScheduler.ts"
 
 /** Every fiber copies what is there. The first two it is given anew. */
 const ofCalls = (given: FiberRefs.FiberRefs): FiberRefs.FiberRefs => {
-  const refs = FiberRefs.delete(FiberRefs.delete(given, FiberRef.currentContext), FiberRef.currentRuntimeFlags)
-  return FiberRefs.updateAs(refs, {
-    fiberId: FiberId.none,
-    fiberRef: FiberRef.currentScheduler,
-    value: CallScheduler.make(FiberRefs.getOrDefault(given, FiberRef.currentScheduler))
-  })
+  const locals = new Map(given.locals)
+  locals.delete(FiberRef.currentContext)
+  locals.delete(FiberRef.currentRuntimeFlags)
+  const scheduler = CallScheduler.make(FiberRefs.getOrDefault(given, FiberRef.currentScheduler))
+  locals.set(FiberRef.currentScheduler, [[FiberId.none, scheduler]])
+  return FiberRefs.unsafeMake(locals)
 }
 
 /** Interruptible even where the batch is not, because deadlines end waits by interruption. */

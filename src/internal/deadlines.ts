@@ -2,8 +2,9 @@
  * The deadlines of a batch, kept by one sleeper on the `Clock`: `Effect.timeout` takes three fibers for every one of
  * them. A deadline that is met costs a place in a set.
  */
+import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 
@@ -21,18 +22,23 @@ export interface Deadlines {
 }
 
 export const make = (
+  clock: Clock.Clock,
   time: () => number,
   fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.RuntimeFiber<A, E>
 ): Deadlines => {
   const armed = new Set<Deadline>()
-  let sleeper: Fiber.RuntimeFiber<unknown> | undefined
+  let sleeper: Fiber.RuntimeFiber<void> | undefined
   let wakesAt = Number.POSITIVE_INFINITY
 
   const sleepUntil = (at: number): void => {
     wakesAt = at
     // Whole milliseconds: timers know no others. One that comes early finds nothing due and sleeps on.
     const millis = Math.max(0, Math.ceil(at - time()))
-    sleeper = fork(Effect.zipRight(Effect.sleep(Duration.millis(millis)), Effect.sync(wake)))
+    const fiber = fork(clock.sleep(Duration.millis(millis)))
+    sleeper = fiber
+    fiber.addObserver(() => {
+      if (sleeper === fiber) wake()
+    })
   }
 
   const wake = (): void => {

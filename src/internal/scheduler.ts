@@ -156,7 +156,7 @@ export const open = <Tools extends Tool.Tool>(
   const telemetry = Telemetry.make(runtime, clock)
   const ofCalls = CallRuntime.make(runtime)
   const fork = Runtime.runFork(ofCalls)
-  const deadlines = Deadlines.make(time, fork)
+  const deadlines = Deadlines.make(clock, time, fork)
   const witness = Witness.make({ batchId: batch.id, toolbox, context: runtime.context, telemetry, time, fork })
   const shared: Shared = {
     batchId: batch.id,

@@ -37,7 +37,7 @@ export const make = (log: string, timeout: Duration.Duration): Effect.Effect<Pat
   Effect.zipWith(Effect.runtime<never>(), Effect.clock, (runtime, clock) => {
     const fork = Runtime.runFork(Runtime.enableRuntimeFlag(runtime, RuntimeFlags.Interruption))
     const time = Monotonic.reader(clock)
-    const deadlines = Deadlines.make(time, fork)
+    const deadlines = Deadlines.make(clock, time, fork)
     const millis = Duration.toMillis(timeout)
 
     const told = (error: JournalError) =>

@@ -34,6 +34,9 @@ const rowsOf = (peers: Readonly<Record<string, URL>>, measured: ReadonlyArray<Me
   })
 }
 
+/** So long a peer runs before anything is measured: until then much of its code is not compiled for good. */
+const warmUpMillis = 1500
+
 const costOf = (peers: Readonly<Record<string, URL>>, baseline: string, { rounds, smoke }: Options) => {
   const cellsOf = (peer: string) =>
     (smoke ? sizes.slice(0, 2) : sizes).map((size): Cell => ({
@@ -42,12 +45,17 @@ const costOf = (peers: Readonly<Record<string, URL>>, baseline: string, { rounds
       request: { ask: "micros", size, atLeastMillis: smoke ? 1 : 60 }
     }))
   const names = Object.keys(peers)
+  const warmUps = names.map((peer): Cell => {
+    const request: Request = { ask: "micros", size: 10, atLeastMillis: warmUpMillis }
+    return { peer, size: 10, request }
+  })
   return withChildren(
     peers,
     async (ask) => {
+      if (!smoke) await inRounds(ask, warmUps, { rounds: 1, warmUp: 0 })
       const measured = smoke
         ? await someAtOnce(names, (peer) => inRounds(ask, cellsOf(peer), { rounds, warmUp: 0 }))
-        : [await inRounds(ask, names.flatMap(cellsOf), { rounds, warmUp: 2 })]
+        : [await inRounds(ask, names.flatMap(cellsOf), { rounds })]
       return rowsOf(peers, measured.flat(), baseline)
     },
     { timeoutMillis: 120_000, keep: smoke }

@@ -37,8 +37,13 @@ export interface Own {
 const none: ReadonlyArray<never> = []
 
 /** A class, and lists only where there is something in them: a batch makes one for every call, and most need nobody. */
-export class Node {
-  readonly own: Own
+export class Node implements Own {
+  readonly call: ToolCall
+  readonly looked: Own["looked"]
+  readonly parsed: Own["parsed"]
+  readonly ready: Own["ready"]
+  readonly targets: Own["targets"]
+  readonly waitsForSeal: boolean
   readonly index: number
   /** The calls of the batch with the same id that came before: models repeat ids. */
   readonly repeats: number
@@ -64,15 +69,16 @@ export class Node {
   onLand: (() => void) | undefined = undefined
 
   constructor(own: Own, index: number, repeats: number) {
-    this.own = own
+    this.call = own.call
+    this.looked = own.looked
+    this.parsed = own.parsed
+    this.ready = own.ready
+    this.targets = own.targets
+    this.waitsForSeal = own.waitsForSeal
     this.index = index
     this.repeats = repeats
     this.unmet = own.waitsForSeal ? 1 : 0
     this.refused = own.refused
-  }
-
-  get call(): ToolCall {
-    return this.own.call
   }
 }
 

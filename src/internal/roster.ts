@@ -27,7 +27,7 @@ const none: ReadonlyArray<number> = []
 
 /** Nothing, or too much, has the name that a call needs. */
 const unresolved = ({ kind, name, raw = name }: Node.Target, nodes: ReadonlyArray<Node.Node>): Failed.Failed => {
-  const calls = Reference.calls(nodes.map(({ own }) => ({ id: own.call.id, label: own.parsed?.label })))
+  const calls = Reference.calls(nodes.map(({ call, parsed }) => ({ id: call.id, label: parsed?.label })))
   const found = calls.byId.get(name)?.length ?? 0
   const byId = found === 0 ? "no call of this turn has that id" : `${found} calls of this turn have that id`
   const error = kind === "any" ? Either.getLeft(Reference.lookUp({ raw, target: name }, calls)) : Option.none()
@@ -43,7 +43,7 @@ const idsOf = (cycle: ReadonlyArray<number>, nodes: ReadonlyArray<Node.Node>): R
 }
 
 const toolsBefore = (node: Node.Node): ReadonlyArray<string> =>
-  Either.isRight(node.own.looked) ? node.own.looked.right.tool.definition.after : []
+  Either.isRight(node.looked) ? node.looked.right.tool.definition.after : []
 
 /** `enqueue` is told of every call that waits for nothing any more. */
 export const make = (enqueue: (node: Node.Node) => void): Roster => {
@@ -81,7 +81,7 @@ export const make = (enqueue: (node: Node.Node) => void): Roster => {
     for (const { by, name } of asked) {
       const waiting = nodes[by]
       if (waiting === undefined) continue
-      for (const target of waiting.own.targets) if (target.name === name) need(waiting, target, node)
+      for (const target of waiting.targets) if (target.name === name) need(waiting, target, node)
       waiting.expected--
       release(waiting)
     }
@@ -89,7 +89,7 @@ export const make = (enqueue: (node: Node.Node) => void): Roster => {
 
   const needTargets = (node: Node.Node): void => {
     let expected: Set<string> | undefined
-    for (const target of node.own.targets) {
+    for (const target of node.targets) {
       const { kind, name } = target
       const [found] = names.find(name, kind)
       const other = found === undefined ? undefined : nodes[found]
@@ -128,7 +128,7 @@ export const make = (enqueue: (node: Node.Node) => void): Roster => {
   }
 
   const refuseUnresolved = (node: Node.Node): void => {
-    for (const target of node.own.targets) {
+    for (const target of node.targets) {
       const found = names.find(target.name, target.kind)
       if (found.length !== 1) return refuse(node, unresolved(target, nodes))
     }
@@ -172,7 +172,7 @@ export const make = (enqueue: (node: Node.Node) => void): Roster => {
     for (const node of nodes) if (isPending(node)) needTools(node)
     refuseCycles()
     untangle()
-    for (const node of nodes) if (node.own.waitsForSeal) release(node)
+    for (const node of nodes) if (node.waitsForSeal) release(node)
   }
 
   const landed = (node: Node.Node): void => {

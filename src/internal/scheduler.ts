@@ -103,7 +103,7 @@ const faultOf = (either: Either.Either<unknown, Failed.Failed> | undefined): Fai
 /** Whether a call runs although that one, which it needs, did not succeed. */
 const tolerates = (node: Node, { call }: ToolResult.Failure): boolean => {
   if (node.call.tolerates === true) return true
-  const { looked } = node.own
+  const { looked } = node
   const tolerated = Either.isRight(looked) ? looked.right.tool.definition.tolerates : false
   return typeof tolerated === "boolean" ? tolerated : tolerated.includes(call.name)
 }
@@ -223,17 +223,16 @@ export const open = <Tools extends Tool.Tool>(
 
   /** What stands in the way of a call, or what it runs with. */
   const admitted = (node: Node): Either.Either<Jobs.Ready, Failed.Failed> => {
-    const { own } = node
     if (node.refused !== undefined) return Either.left(node.refused)
     const failed = failedNeed(node)
     if (failed !== undefined) return Either.left(Failed.of(failed))
-    return own.ready ?? Either.flatMap(own.looked, (looked) => readyWith(own.parsed, looked, outputOf, jobs.prepare))
+    return node.ready ?? Either.flatMap(node.looked, (looked) => readyWith(node.parsed, looked, outputOf, jobs.prepare))
   }
 
   /** Two reads are identical where they also wait for the same calls. */
   const shareKeyOf = (i: number): string | undefined => {
     const node = nodes[i]
-    const input = node?.job?.canonical ?? canonicalOf(node?.own.ready)
+    const input = node?.job?.canonical ?? canonicalOf(node?.ready)
     return node === undefined || input === undefined
       ? undefined
       : `${node.call.name} ${input} ${node.needs.toSorted((a, b) => a - b).join()}`
@@ -248,7 +247,7 @@ export const open = <Tools extends Tool.Tool>(
     node.result = result
     left--
     witness.finished(node, result)
-    if (!remembers && node.own.ready !== undefined) node.job = undefined
+    if (!remembers && node.ready !== undefined) node.job = undefined
     node.onLand?.()
     batch.onLand(result)
     roster.landed(node)
@@ -275,7 +274,7 @@ export const open = <Tools extends Tool.Tool>(
     }
   }
 
-  const forkOf = ({ own: { looked } }: Node): Fork => (Either.isRight(looked) ? looked.right.fork : fork)
+  const forkOf = ({ looked }: Node): Fork => (Either.isRight(looked) ? looked.right.fork : fork)
 
   const lead = (job: Job, call: Effect.Effect<Answer, Failed.Failed>): void => {
     const node = nodes[job.index]

@@ -28,8 +28,7 @@ export const make = (nodes: ReadonlyArray<Node>, tell: (node: Node, event: CallE
     if (node.unmet === 0 || node.queued) return void expecting.delete(node)
     forCalls(node, "dependency", node.needs)
     if (node.after !== undefined) forCalls(node, "resource", [node.after])
-    if (!isSealed && (node.own.waitsForSeal || node.expected > 0))
-      tell(node, { _tag: "Waiting", for: { _tag: "Turn" } })
+    if (!isSealed && (node.waitsForSeal || node.expected > 0)) tell(node, { _tag: "Waiting", for: { _tag: "Turn" } })
     if (node.expected > 0) expecting.set(node, node.expected)
     else expecting.delete(node)
   }
@@ -38,7 +37,7 @@ export const make = (nodes: ReadonlyArray<Node>, tell: (node: Node, event: CallE
     added: (node) => untold.add(node),
     sealed: () => {
       isSealed = true
-      for (const node of nodes) if (node.own.waitsForSeal) untold.add(node)
+      for (const node of nodes) if (node.waitsForSeal) untold.add(node)
     },
     tell: () => {
       for (const [node, expected] of expecting) if (node.expected < expected) untold.add(node)

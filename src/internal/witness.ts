@@ -56,7 +56,7 @@ export const make = ({ batchId, context, fork, telemetry, time, toolbox }: Optio
         }
 
   /** What the model calls is no tool's name unless it has been found. */
-  const definitionOf = ({ call, own: { looked } }: Node): Tool.Definition | undefined =>
+  const definitionOf = ({ call, looked }: Node): Tool.Definition | undefined =>
     Either.isLeft(looked) && looked.left.error._tag === "UnknownTool"
       ? undefined
       : toolbox.byName.get(call.name)?.definition

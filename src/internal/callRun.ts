@@ -1,4 +1,4 @@
-/** One call on its own: from the moment it is ready to its one result. */
+/** One call on its own: from the moment it is ready until it has settled. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -7,10 +7,8 @@ import * as OutputBudget from "../policies/OutputBudget.ts"
 import * as Policy from "../policies/Policy.ts"
 import * as Timeout from "../policies/Timeout.ts"
 import * as ToolError from "../ToolError.ts"
-import type * as ToolResult from "../ToolResult.ts"
 import * as Failed from "./failed.ts"
 import { type Answer, type Deadline, deadlineOf, type Job, tell } from "./job.ts"
-import { isAnswer } from "./journal/entry.ts"
 import * as Recall from "./journal/recall.ts"
 import * as Telemetry from "./telemetry.ts"
 
@@ -96,17 +94,6 @@ const begin = ({ progress, shared }: Job): number => (progress.startedAt ??= sha
 /** Runs a call whose result is only its answer: that of another tool's fallback. */
 export const answer = (job: Job): Effect.Effect<Answer, Failed.Failed> =>
   Effect.suspend(() => settle(job, deadlineOf(job, begin(job))))
-
-/** The result of what a call has come to. */
-export const resultOf = ({ call, progress, shared }: Job, settled: Answer | Failed.Failed): ToolResult.ToolResult => {
-  const { attempts, spilled, startedAt } = progress
-  const duration = Duration.millis(startedAt === undefined ? 0 : shared.time() - startedAt)
-  if (!isAnswer(settled)) {
-    return { _tag: "Failure", call, error: settled.error, fault: settled.fault, attempts, duration }
-  }
-  const success = { _tag: "Success", call, ...settled, attempts, duration } as const
-  return spilled === undefined ? success : { ...success, spilled }
-}
 
 const started = (job: Job): Effect.Effect<Answer, Failed.Failed> =>
   finished(job, settle(job, deadlineOf(job, begin(job))))

@@ -2,7 +2,6 @@
  * The fiber-based scheduler of a batch: every call counts what it waits for, and whatever takes the last of that away
  * forks it. No levels, no polling, no fiber that only waits.
  */
-import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as DefaultServices from "effect/DefaultServices"
@@ -12,7 +11,6 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberRefs from "effect/FiberRefs"
-import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import * as BatchResult from "../BatchResult.ts"
@@ -34,7 +32,9 @@ import type { Answer, Fork, Job, Shared } from "./job.ts"
 import * as Jobs from "./jobs.ts"
 import * as Entry from "./journal/entry.ts"
 import * as Monotonic from "./monotonic.ts"
+import * as Needs from "./needs.ts"
 import type { Node } from "./node.ts"
+import * as Outcome from "./outcome.ts"
 import { resourceOf } from "./prepare.ts"
 import { readyWith } from "./references.ts"
 import * as Roster from "./roster.ts"
@@ -83,54 +83,11 @@ export interface Opened<Tools extends Tool.Tool> {
 /** How long an interrupted batch lets its handlers clean up. */
 const cleanUp = Duration.seconds(1)
 
-const unstarted = (call: ToolCall, failed: Failed.Failed): ToolResult.Failure => ({
-  _tag: "Failure",
-  call,
-  error: failed.error,
-  fault: failed.fault,
-  attempts: 0,
-  duration: Duration.zero
-})
-
 const canonicalOf = (ready: Either.Either<Jobs.Ready, Failed.Failed> | undefined): string | undefined =>
   ready !== undefined && Either.isRight(ready) ? canonical(ready.right.written) : undefined
 
-const noOutputs: ReadonlyMap<string, unknown> = new Map()
-
 const faultOf = (either: Either.Either<unknown, Failed.Failed> | undefined): Failed.Failed | undefined =>
   either !== undefined && Either.isLeft(either) ? either.left : undefined
-
-/** Whether a call runs although that one, which it needs, did not succeed. */
-const tolerates = (node: Node, { call }: ToolResult.Failure): boolean => {
-  if (node.call.tolerates === true) return true
-  const { looked } = node
-  const tolerated = Either.isRight(looked) ? looked.right.tool.definition.tolerates : false
-  return typeof tolerated === "boolean" ? tolerated : tolerated.includes(call.name)
-}
-
-/** What a call has come to when the batch is interrupted. */
-const interrupted = (job: Job): ToolResult.ToolResult => {
-  const { attempts, instead, last, running, settled } = job.progress
-  if (settled !== undefined) return CallRun.resultOf(job, settled)
-  const unknown = Failed.of(new ToolError.OutcomeUnknown(), job.definition)
-  const notStarted = Failed.of(new ToolError.NotStarted({ reason: "interrupted" }), job.definition)
-  // Between two attempts the last one's failure stands.
-  const known = attempts === 0 ? notStarted : (last ?? unknown)
-  return CallRun.resultOf(job, !running.isEmpty || (instead !== undefined && mayHaveChanged(instead)) ? unknown : known)
-}
-
-/** What a call has come to. One whose fiber ended in no other way was interrupted. */
-const ended = (job: Job, exit: Exit.Exit<Answer, Failed.Failed>): ToolResult.ToolResult => {
-  const settled = Exit.isSuccess(exit) ? exit.value : Option.getOrUndefined(Cause.failureOption(exit.cause))
-  return settled === undefined ? interrupted(job) : CallRun.resultOf(job, settled)
-}
-
-/** Whether a tool that was asked instead, and is not running now, may have changed something. */
-const mayHaveChanged = ({ definition, progress: { instead, last, settled } }: Job): boolean =>
-  (settled !== undefined && Entry.isAnswer(settled)
-    ? definition.effects !== "read"
-    : last !== undefined && last.fault.tookEffect !== "no") ||
-  (instead !== undefined && mayHaveChanged(instead))
 
 /** Waits until a call has its result. */
 const landed = (node: Node): Effect.Effect<void> =>
@@ -167,7 +124,10 @@ export const open = <Tools extends Tool.Tool>(
     resources: batch.runner.resources,
     outputStore: batch.runner.outputStore,
     telemetry,
-    outputsFor: (index) => outputsFor(index),
+    outputsFor: (index) => {
+      const node = nodes[index]
+      return node === undefined ? new Map() : Needs.outputs(node, nodes)
+    },
     fork,
     lead: (job, call) => lead(job, call),
     publish: witness.publish
@@ -196,35 +156,12 @@ export const open = <Tools extends Tool.Tool>(
   /** How many calls have a fiber. */
   let active = 0
 
-  const outputsFor = (index: number): ReadonlyMap<string, unknown> => {
-    const needs = nodes[index]?.needs ?? []
-    if (needs.length === 0) return noOutputs
-    const outputs = new Map<string, unknown>()
-    for (const need of needs) {
-      const result = nodes[need]?.result
-      if (result?._tag === "Success") outputs.set(result.call.id, result.output)
-    }
-    return outputs
-  }
-
-  /** The first call this one cannot do without that did not succeed, and where that trouble began. */
-  const failedNeed = (node: Node): ToolError.DependencyFailed | undefined => {
-    for (const need of node.needs) {
-      const result = nodes[need]?.result
-      if (result?._tag === "Failure" && (node.references.includes(need) || !tolerates(node, result))) {
-        const root = result.error._tag === "DependencyFailed" ? result.error.root : result.call.id
-        return new ToolError.DependencyFailed({ dependency: result.call.id, root })
-      }
-    }
-    return undefined
-  }
-
   const outputOf = (name: string): ToolResult.ToolResult | undefined => nodes[roster.find(name) ?? -1]?.result
 
   /** What stands in the way of a call, or what it runs with. */
   const admitted = (node: Node): Either.Either<Jobs.Ready, Failed.Failed> => {
     if (node.refused !== undefined) return Either.left(node.refused)
-    const failed = failedNeed(node)
+    const failed = Needs.failed(node, nodes)
     if (failed !== undefined) return Either.left(Failed.of(failed))
     return node.ready ?? Either.flatMap(node.looked, (looked) => readyWith(node.parsed, looked, outputOf, jobs.prepare))
   }
@@ -287,7 +224,7 @@ export const open = <Tools extends Tool.Tool>(
       if (stopped || node.fiber !== fiber) return
       node.fiber = undefined
       active--
-      const result = ended(job, exit)
+      const result = Outcome.ended(job, exit)
       land(node, result)
       landFollowers(node, result)
       drain()
@@ -302,7 +239,7 @@ export const open = <Tools extends Tool.Tool>(
 
   const start = (node: Node): void => {
     const ready = admitted(node)
-    if (Either.isLeft(ready)) return landUnrun(node, unstarted(node.call, ready.left))
+    if (Either.isLeft(ready)) return landUnrun(node, Outcome.unstarted(node.call, ready.left))
     if (remembers) node.since = since(node, nodes)
     const job = (node.job ??= jobs.job(node, ready.right))
     const part = isShareable(job)
@@ -394,8 +331,8 @@ export const open = <Tools extends Tool.Tool>(
     for (const node of unfinished) {
       node.result =
         node.job === undefined || node.fiber === undefined
-          ? unstarted(node.call, Failed.of(new ToolError.NotStarted({ reason: "interrupted" })))
-          : interrupted(node.job)
+          ? Outcome.unstarted(node.call, Failed.of(new ToolError.NotStarted({ reason: "interrupted" })))
+          : Outcome.interrupted(node.job)
     }
     for (const { job } of running) job?.progress.here?.abandon()
     const fibers = running.flatMap(({ fiber }) => fiber ?? [])

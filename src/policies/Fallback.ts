@@ -7,7 +7,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import { answer, fromExit, leaked, work } from "../internal/attempt.ts"
+import { answer, fromExit, leaked, work } from "../internal/handler.ts"
 import * as Effects from "../internal/effects.ts"
 import * as Failed from "../internal/failed.ts"
 import { type Answer, besideAttempts, type Job } from "../internal/job.ts"

@@ -97,15 +97,18 @@ const atRandom = (placeOf: (n: number) => Place, folder: string) =>
     const whole = yield* killed(script, { place: placeOf(-1), number: 1, jobs: jobsOf(-1) })
     assert.strictEqual(whole.said, `ready\nanswered ${batches * mixed.length}\n`)
 
+    // One that ends before it is killed had a faster moment of the machine.
+    let took = whole.took
     const kill = (n: number) =>
       Effect.gen(function* () {
         const orderOf = (number: number): Order => ({ place: placeOf(n), number, jobs: jobsOf(n) })
         const times = n % 4 === 3 ? 2 : 1
         let inTime = 0
         for (let time = 1; time <= times; time++) {
-          const millis = yield* Random.nextIntBetween(0, Math.ceil(whole.took * 1.1))
-          const { signal } = yield* killed(script, orderOf(time), Effect.sleep(millis))
-          if (signal === "SIGKILL") inTime++
+          const millis = yield* Random.nextIntBetween(0, Math.ceil(took * 1.1))
+          const ran = yield* killed(script, orderOf(time), Effect.sleep(millis))
+          if (ran.signal === "SIGKILL") inTime++
+          else if (time === 1) took = Math.min(took, ran.took)
         }
         const told = (yield* resumed(orderOf(times + 1), `kill ${n}`)).flatMap(({ results }) => results)
         return {

@@ -24,8 +24,8 @@ export interface Execution {
   readonly source: "executed" | "hedge"
   /** Run when the handler has really ended, however late; missing where there is nothing to do. */
   readonly onEnd: Effect.Effect<void> | undefined
-  /** Told how the execution ended for the caller, and after how many milliseconds. */
-  onExit(exit: Exit.Exit<Answer, Failed.Failed>, millis: number): Effect.Effect<void>
+  /** Told how the execution ended for the caller, and after how many milliseconds; goes on with `then`. */
+  onExit<A, E>(exit: Exit.Exit<Answer, Failed.Failed>, millis: number, then: Effect.Effect<A, E>): Effect.Effect<A, E>
 }
 
 /** What a handler is told. */
@@ -128,17 +128,14 @@ const tellEnd = ({ call: { attempt }, job, told }: Begun, exit: Exit.Exit<Answer
 /** Takes note of how an execution ended, for the breaker, the journal, the events and the traces. */
 const ended = (begun: Begun, exit: Exit.Exit<Answer, Failed.Failed>): Effect.Effect<Answer, Failed.Failed> => {
   const { call, execution, job, span, startedAt } = begun
-  const recorded = execution.onExit(exit, job.shared.time() - startedAt)
+  const millis = job.shared.time() - startedAt
   if (span !== undefined) Telemetry.attemptEnded(span, exit, job.shared.telemetry)
   const told = tellEnd(begun, exit)
   const failed = Exit.isSuccess(exit) ? undefined : Option.getOrUndefined(Cause.failureOption(exit.cause))
-  if (failed === undefined) return AtOnce.zipRight(recorded, AtOnce.zipRight(told, exit))
+  if (failed === undefined) return execution.onExit(exit, millis, AtOnce.zipRight(told, exit))
   job.progress.last = failed
-  return recorded.pipe(
-    Effect.zipRight(told),
-    Effect.zipRight(Recall.attemptFailed(job, call.attempt, failed)),
-    Effect.zipRight(exit)
-  )
+  const written = Effect.zipRight(told, Recall.attemptFailed(job, call.attempt, failed))
+  return execution.onExit(exit, millis, Effect.zipRight(written, exit))
 }
 
 /**

@@ -14,7 +14,6 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Record from "effect/Record"
 import * as Schedule from "effect/Schedule"
-import * as AtOnce from "../internal/atOnce.ts"
 import * as Failed from "../internal/failed.ts"
 import type { Job, Restore } from "../internal/job.ts"
 import type { Outcome, Permit } from "../services/CircuitBreaker.ts"
@@ -24,6 +23,7 @@ import { clip, withoutSecrets } from "../internal/text.ts"
 import { checkAgainst } from "../internal/definition.ts"
 import { CircuitBreakerData } from "../internal/policyData.ts"
 import { defaultWindow, maxMillis, type Settings } from "../internal/breaker/settings.ts"
+import * as Through from "../internal/breaker/through.ts"
 
 /**
  * When a closed circuit opens: whichever of the named conditions holds first. All rates are compared with "at or
@@ -240,27 +240,26 @@ export const acquire = <A>(
   const { guards, shared } = job
   const { breaker } = guards
   if (breaker === undefined) return use(undefined)
-  const refuse = (cause: Cause.Cause<CircuitOpen>) =>
+  return Through.admit(breaker, restore, shared.time, use, (cause) =>
     Effect.zipRight(leave(), Effect.failCause(Cause.map(cause, refused(job))))
-  const admitted = breaker.admit(restore, shared.time)
-  if (!AtOnce.isExit(admitted)) return Effect.matchCauseEffect(admitted, { onFailure: refuse, onSuccess: use })
-  return Exit.isSuccess(admitted) ? use(admitted.value) : refuse(admitted.cause)
+  )
 }
 
 /**
- * Tells the breaker how an execution ended, the call's `number`th.
+ * Tells the breaker how an execution ended, the call's `number`th, and goes on with `then`.
  *
  * @internal
  */
-export const record = (
+export const record = <A, E>(
   job: Job,
   permit: Permit | undefined,
   number: number,
-  exit: Exit.Exit<unknown, Failed.Failed>
-): Effect.Effect<void> => {
+  exit: Exit.Exit<unknown, Failed.Failed>,
+  then: Effect.Effect<A, E>
+): Effect.Effect<A, E> => {
   const { guards, shared } = job
-  if (permit === undefined || guards.breaker === undefined) return Effect.void
+  if (permit === undefined || guards.breaker === undefined) return then
   // Parallel calls of a batch meet the same trouble at the same time; their next attempts are a trouble of their own.
   const outcome = Exit.isSuccess(exit) ? success : outcomeOf(job, exit, `${shared.batchId}/${number}`)
-  return guards.breaker.record(permit, outcome, shared.time)
+  return Through.record(guards.breaker, permit, outcome, shared.time, then)
 }

@@ -139,13 +139,13 @@ class Admitted implements Execution {
     this.#number = progress.attempts + 1
   }
 
-  onExit(exit: Exit.Exit<Answer, Failed.Failed>, millis: number): Effect.Effect<void> {
+  onExit<A, E>(exit: Exit.Exit<Answer, Failed.Failed>, millis: number, then: Effect.Effect<A, E>): Effect.Effect<A, E> {
     Hedge.observe(this.#job, exit, millis)
-    return this.record(exit)
+    return this.record(exit, then)
   }
 
-  record(exit: Exit.Exit<Answer, Failed.Failed>): Effect.Effect<void> {
-    return CircuitBreaker.record(this.#job, this.#permit, this.#number, exit)
+  record<A, E>(exit: Exit.Exit<Answer, Failed.Failed>, then: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    return CircuitBreaker.record(this.#job, this.#permit, this.#number, exit, then)
   }
 }
 
@@ -167,9 +167,12 @@ const acquired = (
       restore,
       Effect.onError(() =>
         // Nothing was executed, so that nothing is known of the dependency.
-        Effect.all([admitted.onEnd ?? Effect.void, unspend(job), admitted.record(Exit.interrupt(FiberId.none))], {
-          discard: true
-        })
+        Effect.all(
+          [admitted.onEnd ?? Effect.void, unspend(job), admitted.record(Exit.interrupt(FiberId.none), Effect.void)],
+          {
+            discard: true
+          }
+        )
       ),
       Effect.flatMap(() => execute(job, input, deadline, restore, admitted))
     )

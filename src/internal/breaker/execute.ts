@@ -10,7 +10,7 @@ import type { Breaker, Outcome, Permit } from "../../services/CircuitBreaker.ts"
 import type { CircuitOpen } from "../../ToolError.ts"
 import type { Restore } from "../job.ts"
 import * as Monotonic from "../monotonic.ts"
-import * as AtOnce from "../atOnce.ts"
+import * as Through from "./through.ts"
 
 export type Classify<in A, in E> = (exit: Exit.Exit<A, E>) => Outcome
 
@@ -42,8 +42,7 @@ const recorded = <A, E>(
   } catch (mistake) {
     return unclassifiable(breaker, permit, mistake)
   }
-  const recorded = breaker.record(permit, outcome, time)
-  return AtOnce.isExit(recorded) ? exit : Effect.zipRight(recorded, exit)
+  return Through.record(breaker, permit, outcome, time, exit)
 }
 
 /** To be run where interruption is masked. */
@@ -55,12 +54,12 @@ const admitted = <A, E, R>(
   restore: Restore
 ): Effect.Effect<A, E | CircuitOpen, R> => {
   const time = Monotonic.reader(clock)
-  return AtOnce.flatMap(breaker.admit(restore, time), (permit) =>
+  const use = (permit: Permit): Effect.Effect<A, E | CircuitOpen, R> =>
     Effect.matchCauseEffect(restore(effect), {
       onFailure: (cause) => recorded(breaker, permit, classify, time, Exit.failCause(cause)),
       onSuccess: (value) => recorded(breaker, permit, classify, time, Exit.succeed(value))
     })
-  )
+  return Through.admit(breaker, restore, time, use, Effect.failCause)
 }
 
 // `Effect.uninterruptibleMask` is made of these, and takes the fiber more steps.
@@ -76,5 +75,9 @@ export const execute = <A, E, R>(
   flags: RuntimeFlags.RuntimeFlags
 ): Effect.Effect<A, E | CircuitOpen, R> =>
   RuntimeFlags.interruption(flags)
-    ? mask(Effect.suspend(() => admitted(effect, breaker, classify, clock, unmask)))
+    ? mask(
+        Through.isLazy(breaker)
+          ? admitted(effect, breaker, classify, clock, unmask)
+          : Effect.suspend(() => admitted(effect, breaker, classify, clock, unmask))
+      )
     : admitted(effect, breaker, classify, clock, identity)

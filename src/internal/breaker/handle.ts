@@ -18,6 +18,23 @@ import type { Restore } from "../job.ts"
 import type * as Machine from "./machine.ts"
 import type { Settings } from "./settings.ts"
 
+/**
+ * Offered by a store whose state is at hand: a step of the machine and what follows it as one effect, which takes the
+ * fiber fewer steps. To be run where interruption is masked.
+ */
+export interface AtHand {
+  readonly admit: <A, E, R>(
+    time: () => number,
+    then: (verdict: Machine.Verdict) => Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E, R>
+  readonly record: <A, E>(
+    permit: Machine.Permit,
+    outcome: Machine.Outcome,
+    time: () => number,
+    then: Effect.Effect<A, E>
+  ) => Effect.Effect<A, E>
+}
+
 /** What a store offers for one breaker. None of it fails: a store that cannot be reached decides on its own. */
 export interface Stored {
   /** From now on it goes by other settings. What the first ones have counted stays. */
@@ -31,6 +48,7 @@ export interface Stored {
   readonly admit: (restore: Restore, time?: () => number) => Effect.Effect<Machine.Verdict>
   /** The same. */
   readonly record: (permit: Machine.Permit, outcome: Machine.Outcome, time?: () => number) => Effect.Effect<void>
+  readonly atHand?: AtHand | undefined
   readonly status: Effect.Effect<Look.Status>
   readonly isolate: Effect.Effect<void, never, Scope.Scope>
   readonly reset: Effect.Effect<void>
@@ -119,8 +137,28 @@ const refusal = (breaker: string, { lastFailure, mode, retryAfterMillis }: Machi
 /** A permit whose outcome no era takes: of a call that is let through although the circuit is open. */
 const shadow = (startedAt: number): Machine.Permit => ({ era: -1, token: undefined, startedAt })
 
+/** A breaker, with what only Salvo's own calls go through. */
+export interface Handle extends Breaker {
+  /** As `admit` and `record`, for a store whose state is at hand. */
+  readonly through: Through | undefined
+}
+
+interface Through {
+  readonly admit: <A, E, R>(
+    time: () => number,
+    use: (permit: Machine.Permit) => Effect.Effect<A, E, R>,
+    refuse: (error: CircuitOpen) => Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E, R>
+  readonly record: <A, E>(
+    permit: Machine.Permit,
+    outcome: Outcome,
+    time: () => number,
+    then: Effect.Effect<A, E>
+  ) => Effect.Effect<A, E>
+}
+
 interface Made {
-  readonly breaker: Breaker
+  readonly breaker: Handle
   readonly obey: (settings: Settings) => void
 }
 
@@ -153,20 +191,33 @@ const make = Effect.fnUntraced(function* (
   yield* setLevel("Closed")
   yield* Metric.incrementBy(moved, 0)
 
-  const refuse = (rejected: Machine.Rejected): Effect.Effect<never, CircuitOpen> => {
+  const refused = (rejected: Machine.Rejected): CircuitOpen => {
     rejections.unsafeUpdate(1, labels)
-    return Effect.fail(refusal(name, rejected))
+    return refusal(name, rejected)
   }
 
-  const checked = Effect.flatMap(stored.check, (rejected) => (rejected === undefined ? Effect.void : refuse(rejected)))
+  const checked = Effect.flatMap(stored.check, (rejected) =>
+    rejected === undefined ? Effect.void : Effect.fail(refused(rejected))
+  )
 
   const answer = (verdict: Machine.Verdict): Effect.Effect<Machine.Permit, CircuitOpen> => {
     if (verdict._tag === "Admitted") return Effect.succeed(verdict.permit)
-    return metricsOnly ? Effect.map(now, shadow) : refuse(verdict)
+    return metricsOnly ? Effect.map(now, shadow) : Effect.fail(refused(verdict))
   }
 
-  const breaker: Breaker = {
+  const { atHand } = stored
+  const through: Through | undefined = atHand && {
+    admit: (time, use, refuse) =>
+      atHand.admit(time, (verdict) => {
+        if (verdict._tag === "Admitted") return use(verdict.permit)
+        return metricsOnly ? use(shadow(time())) : refuse(refused(verdict))
+      }),
+    record: (permit, outcome, time, then) => atHand.record(permit, toOutcome(outcome), time, then)
+  }
+
+  const breaker: Handle = {
     name,
+    through,
     check: Effect.suspend(() => (metricsOnly ? Effect.void : checked)),
     admit: (restore, time) => AtOnce.flatMap(stored.admit(restore, time), answer),
     record: (permit, outcome, time) => stored.record(permit, toOutcome(outcome), time),

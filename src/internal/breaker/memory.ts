@@ -3,18 +3,29 @@ import * as Effect from "effect/Effect"
 import { constant } from "effect/Function"
 import * as Ref from "effect/Ref"
 import { now } from "../../policies/Timeout.ts"
-import { type Notify, type Stored, transition } from "./handle.ts"
+import { type AtHand, type Notify, type Stored, transition } from "./handle.ts"
 import * as Look from "./look.ts"
 import * as Machine from "./machine.ts"
 import type { Settings } from "./settings.ts"
 
-const withoutTime = ({ era }: Machine.State) => ({
+interface Timeless {
+  readonly era: number
+  readonly admitted: Machine.Verdict
+}
+
+const withoutTime = ({ era }: Machine.State): Timeless => ({
   era,
-  admitted: Effect.succeed<Machine.Verdict>({
-    _tag: "Admitted",
-    permit: { era, token: undefined, startedAt: Number.NaN }
-  })
+  admitted: { _tag: "Admitted", permit: { era, token: undefined, startedAt: Number.NaN } }
 })
+
+/** The answer of a step that changed the mode. */
+class Moved<out A> {
+  readonly answer: A
+
+  constructor(answer: A) {
+    this.answer = answer
+  }
+}
 
 export const make = (_name: string, first: Settings, notify: Notify): Effect.Effect<Stored> =>
   Effect.map(Ref.make(Machine.initial), (state) => {
@@ -31,44 +42,50 @@ export const make = (_name: string, first: Settings, notify: Notify): Effect.Eff
       Effect.suspend(() => Effect.forEach(untold.splice(0), (change) => notify(change), { discard: true }))
     )
 
-    /** The effect, which has to be run, tells of the change where it is one of mode. */
-    const told = <A>(before: Machine.State, next: Machine.State, answer: A): Effect.Effect<A> => {
-      if (before.mode === next.mode) return Effect.succeed(answer)
-      untold.push(transition(before.mode, next))
-      return Effect.as(tell, answer)
-    }
+    /** Takes a step, tells of it where it changed the mode, and goes on from its answer. */
+    const step = <B, A, E, R>(
+      f: (before: Machine.State) => readonly [B, Machine.State],
+      then: (answer: B) => Effect.Effect<A, E, R>
+    ): Effect.Effect<A, E, R> =>
+      Effect.flatMap(
+        Ref.modify(state, (before): readonly [B | Moved<B>, Machine.State] => {
+          const taken = f(before)
+          const [answer, next] = taken
+          if (before.mode === next.mode) return taken
+          untold.push(transition(before.mode, next))
+          return [new Moved(answer), next]
+        }),
+        (answer) => (answer instanceof Moved ? Effect.flatMap(tell, () => then(answer.answer)) : then(answer))
+      )
 
     /** Of a closed circuit that does not look at the clock: the same for all calls of an era. */
     let timeless = withoutTime(Machine.initial)
 
-    const admit = (time: () => number): Effect.Effect<Machine.Verdict> =>
-      Effect.flatten(
-        Ref.modify(state, (before) => {
-          if (before.mode === "Closed" && settings.slowRate > 1) {
-            if (timeless.era !== before.era) timeless = withoutTime(before)
-            return [timeless.admitted, before]
-          }
-          const [verdict, next] = Machine.admit(before, settings, time(), nextName)
-          if (verdict._tag === "Rejected") rejected += 1
-          return [told(before, next, verdict), next]
-        })
+    const admit: AtHand["admit"] = (time, then) =>
+      step((before) => {
+        if (before.mode === "Closed" && settings.slowRate > 1) {
+          if (timeless.era !== before.era) timeless = withoutTime(before)
+          return [timeless.admitted, before]
+        }
+        const taken = Machine.admit(before, settings, time(), nextName)
+        if (taken[0]._tag === "Rejected") rejected += 1
+        return taken
+      }, then)
+
+    const record: AtHand["record"] = (permit, outcome, time, then) =>
+      step(
+        (before) => [
+          undefined,
+          Machine.isIdle(before, settings, permit, outcome)
+            ? before
+            : Machine.record(before, settings, time(), permit, outcome)
+        ],
+        () => then
       )
 
     /** To be run where interruption is masked. */
     const update = (f: (before: Machine.State) => Machine.State): Effect.Effect<void> =>
-      Effect.flatten(
-        Ref.modify(state, (before) => {
-          const next = f(before)
-          return [told(before, next, undefined), next]
-        })
-      )
-
-    const record = (permit: Machine.Permit, outcome: Machine.Outcome, time: () => number): Effect.Effect<void> =>
-      update((before) =>
-        Machine.isIdle(before, settings, permit, outcome)
-          ? before
-          : Machine.record(before, settings, time(), permit, outcome)
-      )
+      step((before) => [undefined, f(before)], constant(Effect.void))
 
     const updateNow = (f: (before: Machine.State, time: number) => Machine.State) =>
       Effect.flatMap(now, (time) => update((before) => f(before, time)))
@@ -80,12 +97,15 @@ export const make = (_name: string, first: Settings, notify: Notify): Effect.Eff
         settings = others
       },
       check: look((state, time) => Machine.check(state, settings, time)),
+      atHand: { admit, record },
       admit: (_restore, time) =>
-        time === undefined ? Effect.flatMap(now, (time) => admit(constant(time))) : admit(time),
+        time === undefined
+          ? Effect.flatMap(now, (time) => admit(constant(time), Effect.succeed))
+          : admit(time, Effect.succeed),
       record: (permit, outcome, time) =>
         time === undefined
-          ? Effect.flatMap(now, (time) => record(permit, outcome, constant(time)))
-          : record(permit, outcome, time),
+          ? Effect.flatMap(now, (time) => record(permit, outcome, constant(time), Effect.void))
+          : record(permit, outcome, time, Effect.void),
       status: look((state, time) => ({ ...Look.status(state, settings, time), rejected })),
       isolate: Effect.asVoid(
         Effect.acquireRelease(

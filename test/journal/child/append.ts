@@ -5,7 +5,6 @@
 import * as NodeKeyValueStore from "@effect/platform-node/NodeKeyValueStore"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { writeSync } from "node:fs"
 import * as RedisJournal from "../../../src/redis/Journal.ts"
 import * as Redis from "../../../src/redis/Redis.ts"
 import * as Journal from "../../../src/services/Journal.ts"
@@ -20,8 +19,9 @@ const journal = place.startsWith("redis:")
       Layer.orDie(NodeKeyValueStore.layerFileSystem(place))
     )
 
-/** At once, so that it is said before the next record is there. */
-const say = (line: string) => Effect.sync(() => void writeSync(1, `${line}\n`))
+/** Waits until it is said, however slow the reader, so that it is before the fiber's next record is there. */
+const say = (line: string) =>
+  Effect.async<void>((resume) => void process.stdout.write(`${line}\n`, () => resume(Effect.void)))
 
 const main = Effect.gen(function* () {
   const { open } = yield* Journal.Journal

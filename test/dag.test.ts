@@ -259,6 +259,26 @@ describe("what a call waits for", () => {
     }).pipe(Effect.provide(layer))
   )
 
+  it.effect("a call that names two others by one id is refused, also where all else is in order", () =>
+    Effect.gen(function* () {
+      const calls = [call("twice", 0), call("twice", 0), call("vague", 0, ["twice"])]
+      const batch = yield* inNoTime(ToolRunner.run(toolbox, calls))
+      assert.deepStrictEqual(said(batch), ["twice()", "twice()", "UnresolvedReference"])
+      const error = batch.failed[0]?.error
+      assert.strictEqual(
+        error?._tag === "UnresolvedReference" ? error.reason : error?._tag,
+        "2 calls of this turn have that id"
+      )
+    }).pipe(Effect.provide(layer))
+  )
+
+  it.effect("a call that waits for itself is refused, also where all else is in order", () =>
+    Effect.gen(function* () {
+      const batch = yield* inNoTime(ToolRunner.run(toolbox, [call("fine", 0), call("self", 0, ["self"])]))
+      assert.deepStrictEqual(said(batch), ["fine()", "DependencyCycle"])
+    }).pipe(Effect.provide(layer))
+  )
+
   it.effect("a cycle of ten thousand calls is told in no time worth the name", () =>
     Effect.gen(function* () {
       const calls = Array.from({ length: 10_000 }, (_, i) => call(`c${i}`, 0, [`c${(i + 1) % 10_000}`]))

@@ -1,5 +1,4 @@
 /** One execution of a handler, held to its time, and all that has to hear how it ended. */
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -14,6 +13,7 @@ import type * as Deadlines from "./deadlines.ts"
 import * as Failed from "./failed.ts"
 import { answer, fromExit, handle, leaked, work } from "./handler.ts"
 import { type Answer, type Deadline, type Job, type Restore, tell, type UnderWay } from "./job.ts"
+import { isAnswer } from "./journal/entry.ts"
 import * as Recall from "./journal/recall.ts"
 import * as Telemetry from "./telemetry.ts"
 
@@ -113,15 +113,12 @@ const traced = <A, E>({ span }: Begun, effect: Effect.Effect<A, E>): Effect.Effe
   span === undefined ? effect : Effect.withParentSpan(effect, span)
 
 /** Nothing where that was told before the call's result, or nobody listens. */
-const tellEnd = ({ call: { attempt }, job, told }: Begun, exit: Exit.Exit<Answer, Failed.Failed>) => {
+const tellEnd = ({ call: { attempt }, job, told }: Begun, settled: Answer | Failed.Failed | undefined) => {
   if (told === undefined || job.progress.underWay?.delete(told) !== true) return Effect.void
-  if (Exit.isSuccess(exit)) return tell(job, { _tag: "AttemptSucceeded", attempt })
-  const failed = Option.getOrUndefined(Cause.failureOption(exit.cause))
+  if (settled === undefined) return tell(job, { _tag: "AttemptAbandoned", attempt })
   return tell(
     job,
-    failed === undefined
-      ? { _tag: "AttemptAbandoned", attempt }
-      : { _tag: "AttemptFailed", attempt, error: failed.error }
+    isAnswer(settled) ? { _tag: "AttemptSucceeded", attempt } : { _tag: "AttemptFailed", attempt, error: settled.error }
   )
 }
 
@@ -130,11 +127,11 @@ const ended = (begun: Begun, exit: Exit.Exit<Answer, Failed.Failed>): Effect.Eff
   const { call, execution, job, span, startedAt } = begun
   const millis = job.shared.time() - startedAt
   if (span !== undefined) Telemetry.attemptEnded(span, exit, job.shared.telemetry)
-  const told = tellEnd(begun, exit)
-  const failed = Exit.isSuccess(exit) ? undefined : Option.getOrUndefined(Cause.failureOption(exit.cause))
-  if (failed === undefined) return execution.onExit(exit, millis, AtOnce.zipRight(told, exit))
-  job.progress.last = failed
-  const written = Effect.zipRight(told, Recall.attemptFailed(job, call.attempt, failed))
+  const settled = Failed.settled(exit)
+  const told = tellEnd(begun, settled)
+  if (settled === undefined || isAnswer(settled)) return execution.onExit(exit, millis, AtOnce.zipRight(told, exit))
+  job.progress.last = settled
+  const written = Effect.zipRight(told, Recall.attemptFailed(job, call.attempt, settled))
   return execution.onExit(exit, millis, Effect.zipRight(written, exit))
 }
 

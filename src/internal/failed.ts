@@ -2,6 +2,7 @@
 import * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Fault from "../Fault.ts"
@@ -125,6 +126,10 @@ export const fromCause = (definition: Tool.Definition, cause: Cause.Cause<unknow
   }
   return fromThrown(definition, new Error("The handler interrupted itself"))
 }
+
+/** What there is to be said of an exit: nothing where it was interrupted or died. */
+export const settled = <A>(exit: Exit.Exit<A, Failed>): A | Failed | undefined =>
+  Exit.isSuccess(exit) ? exit.value : Option.getOrUndefined(Cause.failureOption(exit.cause))
 
 /** An output that cannot be used, with its details in the log. */
 export const invalidOutput = (

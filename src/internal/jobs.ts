@@ -253,14 +253,13 @@ export const make = <Tools extends Tool.Tool>(
     maxOutputBytes: under.maxOutputBytes,
     /** Has to be asked once before a call to a tool is looked at. To be run at once. */
     learn: (calls: Iterable<ToolCall>): Effect.Effect<void> => {
-      let learned: Effect.Effect<void> = Effect.void
-      const asked = new Set<string>()
+      const unknown = new Set<Tool.Tool>()
       for (const { name } of calls) {
-        const tool = tools.has(name) || asked.has(name) ? undefined : toolbox.byName.get(name)
-        if (tool === undefined) continue
-        asked.add(name)
-        learned = AtOnce.zipRight(learned, learn(tool))
+        const tool = tools.has(name) ? undefined : toolbox.byName.get(name)
+        if (tool !== undefined) unknown.add(tool)
       }
+      let learned: Effect.Effect<void> = Effect.void
+      for (const tool of unknown) learned = AtOnce.zipRight(learned, learn(tool))
       return learned
     },
     lookUp: (call: ToolCall): Either.Either<Looked, Failed.Failed> => {

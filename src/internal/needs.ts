@@ -8,8 +8,9 @@ type Nodes = ReadonlyArray<Node>
 
 const noOutputs: ReadonlyMap<string, unknown> = new Map()
 
-/** Their outputs, by id. */
-export const outputs = ({ needs }: Node, nodes: Nodes): ReadonlyMap<string, unknown> => {
+/** Their outputs, by id; for the call at position `index`. */
+export const outputs = (index: number, nodes: Nodes): ReadonlyMap<string, unknown> => {
+  const needs = nodes[index]?.needs ?? []
   if (needs.length === 0) return noOutputs
   const outputs = new Map<string, unknown>()
   for (const need of needs) {

@@ -1,8 +1,6 @@
 /** What a call has come to, as its one result. */
-import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
-import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
+import type * as Exit from "effect/Exit"
 import type { ToolCall } from "../ToolCall.ts"
 import * as ToolError from "../ToolError.ts"
 import type * as ToolResult from "../ToolResult.ts"
@@ -44,7 +42,7 @@ export const interrupted = (job: Job): ToolResult.ToolResult => {
 
 /** What a call has come to. One whose fiber ended in no other way was interrupted. */
 export const ended = (job: Job, exit: Exit.Exit<Answer, Failed.Failed>): ToolResult.ToolResult => {
-  const settled = Exit.isSuccess(exit) ? exit.value : Option.getOrUndefined(Cause.failureOption(exit.cause))
+  const settled = Failed.settled(exit)
   return settled === undefined ? interrupted(job) : resultOf(job, settled)
 }
 

@@ -124,10 +124,7 @@ export const open = <Tools extends Tool.Tool>(
     resources: batch.runner.resources,
     outputStore: batch.runner.outputStore,
     telemetry,
-    outputsFor: (index) => {
-      const node = nodes[index]
-      return node === undefined ? new Map() : Needs.outputs(node, nodes)
-    },
+    outputsFor: (index) => Needs.outputs(index, nodes),
     fork,
     lead: (job, call) => lead(job, call),
     publish: witness.publish

@@ -169,9 +169,7 @@ const acquired = (
         // Nothing was executed, so that nothing is known of the dependency.
         Effect.all(
           [admitted.onEnd ?? Effect.void, unspend(job), admitted.record(Exit.interrupt(FiberId.none), Effect.void)],
-          {
-            discard: true
-          }
+          { discard: true }
         )
       ),
       Effect.flatMap(() => execute(job, input, deadline, restore, admitted))

@@ -182,7 +182,7 @@ export const after = (
 ): Effect.Effect<Answer, Failed> => {
   const { retry } = job.policy
   if (retry === undefined || retry.times === 0) return first
-  // Most calls succeed at once: those that do not alone take the step of `catchAll`.
+  // Most calls succeed at once: only the others take the step of `catchAll`.
   return Effect.catchAllCause(first, (cause) =>
     Effect.catchAll(Effect.failCause(cause), again(job, retry, deadline, once))
   )

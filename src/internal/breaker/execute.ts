@@ -73,11 +73,8 @@ export const execute = <A, E, R>(
   classify: Classify<A, E>,
   clock: Clock.Clock,
   flags: RuntimeFlags.RuntimeFlags
-): Effect.Effect<A, E | CircuitOpen, R> =>
-  RuntimeFlags.interruption(flags)
-    ? mask(
-        Through.isLazy(breaker)
-          ? admitted(effect, breaker, classify, clock, unmask)
-          : Effect.suspend(() => admitted(effect, breaker, classify, clock, unmask))
-      )
-    : admitted(effect, breaker, classify, clock, identity)
+): Effect.Effect<A, E | CircuitOpen, R> => {
+  const call = (restore: Restore) => admitted(effect, breaker, classify, clock, restore)
+  if (!RuntimeFlags.interruption(flags)) return call(identity)
+  return mask(Through.isLazy(breaker) ? call(unmask) : Effect.suspend(() => call(unmask)))
+}

@@ -200,18 +200,21 @@ const make = Effect.fnUntraced(function* (
     rejected === undefined ? Effect.void : Effect.fail(refused(rejected))
   )
 
-  const answer = (verdict: Machine.Verdict): Effect.Effect<Machine.Permit, CircuitOpen> => {
-    if (verdict._tag === "Admitted") return Effect.succeed(verdict.permit)
-    return metricsOnly ? Effect.map(now, shadow) : Effect.fail(refused(verdict))
+  const obeyed = <A, E, R>(
+    verdict: Machine.Verdict,
+    use: (permit: Machine.Permit) => Effect.Effect<A, E, R>,
+    refuse: (error: CircuitOpen) => Effect.Effect<A, E, R>
+  ): Effect.Effect<A, E, R> => {
+    if (verdict._tag === "Admitted") return use(verdict.permit)
+    return metricsOnly ? Effect.flatMap(now, (time) => use(shadow(time))) : refuse(refused(verdict))
   }
+
+  const answer = (verdict: Machine.Verdict): Effect.Effect<Machine.Permit, CircuitOpen> =>
+    obeyed<Machine.Permit, CircuitOpen, never>(verdict, Effect.succeed, Effect.fail)
 
   const { atHand } = stored
   const through: Through | undefined = atHand && {
-    admit: (time, use, refuse) =>
-      atHand.admit(time, (verdict) => {
-        if (verdict._tag === "Admitted") return use(verdict.permit)
-        return metricsOnly ? use(shadow(time())) : refuse(refused(verdict))
-      }),
+    admit: (time, use, refuse) => atHand.admit(time, (verdict) => obeyed(verdict, use, refuse)),
     record: (permit, outcome, time, then) => atHand.record(permit, toOutcome(outcome), time, then)
   }
 

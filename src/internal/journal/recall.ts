@@ -1,5 +1,4 @@
 /** Around a call that is journaled: what is known of it answers it, and what it comes to is written down. */
-import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -133,9 +132,6 @@ export const failedBefore = (job: Job): Effect.Effect<never, Failed.Failed> | un
 /** Whether the call has its result already. */
 export const hasLanded = ({ entry }: Job): boolean => entry?.known?.state._tag === "landed"
 
-const resultOf = (exit: Exit.Exit<Answer, Failed.Failed>): Answer | Failed.Failed | undefined =>
-  Exit.isSuccess(exit) ? exit.value : Option.getOrUndefined(Cause.failureOption(exit.cause))
-
 /** Not of a call of which nothing was executed, and not that nobody knows: that may still be found out. */
 const isWorthRecording = (job: Job, result: Answer | Failed.Failed): boolean =>
   isAnswer(result) || (job.progress.attempts > 0 && result.fault.owner !== "run")
@@ -144,7 +140,7 @@ const isWorthRecording = (job: Job, result: Answer | Failed.Failed): boolean =>
 export const landing = (job: Job, entry: Entry, run: Settled): Settled =>
   Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(Effect.exit(restore(run)), (exit) => {
-      const result = resultOf(exit)
+      const result = Failed.settled(exit)
       if (result === undefined || !isWorthRecording(job, result)) return exit
       job.progress.settled = result
       return Effect.zipRight(Effect.ignore(entry.landed(job.progress.attempts, result)), exit)
